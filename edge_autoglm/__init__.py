@@ -1,0 +1,85 @@
+"""Embeddable runtime for small language models: export, answer, learn which prompt works, swap it in live.
+
+    from edge_autoglm import Runtime, export_model
+
+Names are loaded on first use, so that ``import edge_autoglm`` costs nothing that the app does not need. The error tree is
+in `edge_autoglm.errors`, the value types are in `edge_autoglm.values`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edge_autoglm.bundle.bundle import Bundle
+    from edge_autoglm.errors import EdgeAutoGLMError
+    from edge_autoglm.export.pipeline import export_model
+    from edge_autoglm.facade.runtime import Runtime
+    from edge_autoglm.runtime.scripted_engine import ScriptedEngine
+    from edge_autoglm.swap.outcome import Rejected, RolledBack, Swapped, SwapOutcome
+    from edge_autoglm.values import (
+        Decision,
+        FeedbackOutcome,
+        Message,
+        Progress,
+        Reply,
+        SamplingParams,
+        Timings,
+        Usage,
+    )
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Bundle",
+    "Decision",
+    "EdgeAutoGLMError",
+    "FeedbackOutcome",
+    "Message",
+    "Progress",
+    "Rejected",
+    "Reply",
+    "RolledBack",
+    "Runtime",
+    "SamplingParams",
+    "ScriptedEngine",
+    "SwapOutcome",
+    "Swapped",
+    "Timings",
+    "Usage",
+    "__version__",
+    "export_model",
+]
+
+_HOME = {
+    "Bundle": "edge_autoglm.bundle.bundle",
+    "Decision": "edge_autoglm.values",
+    "EdgeAutoGLMError": "edge_autoglm.errors",
+    "FeedbackOutcome": "edge_autoglm.values",
+    "Message": "edge_autoglm.values",
+    "Progress": "edge_autoglm.values",
+    "Rejected": "edge_autoglm.swap.outcome",
+    "Reply": "edge_autoglm.values",
+    "RolledBack": "edge_autoglm.swap.outcome",
+    "Runtime": "edge_autoglm.facade.runtime",
+    "SamplingParams": "edge_autoglm.values",
+    "ScriptedEngine": "edge_autoglm.runtime.scripted_engine",
+    "SwapOutcome": "edge_autoglm.swap.outcome",
+    "Swapped": "edge_autoglm.swap.outcome",
+    "Timings": "edge_autoglm.values",
+    "Usage": "edge_autoglm.values",
+    "export_model": "edge_autoglm.export.pipeline",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,169 @@
+"""Every error this package raises on purpose.
+
+Each one names the cause and the cure in one line, so that the command line can print it as it is::
+
+    EdgeAutoGLMError
+    +-- SourceError              a checkpoint cannot be used
+    |   +-- SourceNotFound           no such file, folder or hub id
+    |   +-- NotAModel                the file is something else
+    |   +-- TruncatedSource          shorter than its own header says
+    |   +-- UnsupportedModel         family, rope type or tensor layout that the exporter does not know
+    +-- ExportError              writing the bundle failed (disk, permissions, existing output)
+    +-- BundleError              a bundle on disk cannot be used
+    |   +-- DamagedBundle            a file is missing, resized or altered
+    |   +-- ForeignBundle            not a bundle, or of another schema version
+    +-- PromptError              a task file or the input of a request is wrong
+    |   +-- TaskFileError            names file and field
+    |   +-- TemplateError            undefined variable, syntax, sandbox violation
+    |   +-- UnknownTask, UnknownVariant
+    |   +-- InputRejected            missing, superfluous or unusable request input
+    |   +-- PromptTooLong            does not fit the capacity of a KV slot
+    +-- EngineError              an engine was asked for something it cannot do
+    |   +-- SlotFull                 the KV slot has no room for the tokens
+    +-- RequestError             sampling settings out of range, no request slot in time
+    +-- FeedbackError
+    |   +-- UnknownDecision          the id was never handed out, or its record is gone
+    |   +-- InvalidReward            NaN, infinite or outside 0..1
+    +-- StateError               the state folder cannot be used
+    |   +-- StateNotWritable
+    |   +-- StateLocked              another process has it open
+    |   +-- StateDamaged
+    +-- PolicyError              a policy's setting is out of range, or it was given no arms
+    +-- SwapError                no generation to roll back to, runtime closed
+    +-- MissingDependency        an optional package is needed; says which extra brings it
+"""
+
+from __future__ import annotations
+
+
+class EdgeAutoGLMError(Exception):
+    """Base of all errors raised on purpose.
+
+    Args:
+        cause: What is wrong, naming the file, field or value.
+        cure: What the reader can do about it, as an imperative.
+    """
+
+    def __init__(self, cause: str, cure: str) -> None:
+        super().__init__(cause, cure)
+        self.cause = cause
+        self.cure = cure
+
+    def __str__(self) -> str:
+        return f"{self.cause}. {self.cure}" if not self.cause.endswith(".") else f"{self.cause} {self.cure}"
+
+
+class SourceError(EdgeAutoGLMError):
+    """A checkpoint cannot be used."""
+
+
+class SourceNotFound(SourceError):
+    """No such file, folder or hub id."""
+
+
+class NotAModel(SourceError):
+    """The file or folder is not a checkpoint."""
+
+
+class TruncatedSource(SourceError):
+    """A checkpoint file is shorter than its own header says."""
+
+
+class UnsupportedModel(SourceError):
+    """A family, rope type or tensor layout that the exporter does not know."""
+
+
+class ExportError(EdgeAutoGLMError):
+    """Writing the bundle failed."""
+
+
+class BundleError(EdgeAutoGLMError):
+    """A bundle on disk cannot be used."""
+
+
+class DamagedBundle(BundleError):
+    """A file of the bundle is missing, resized or altered."""
+
+
+class ForeignBundle(BundleError):
+    """The folder is not a bundle, or of a schema version this package does not read."""
+
+
+class PromptError(EdgeAutoGLMError):
+    """A task file or the input of a request is wrong."""
+
+
+class TaskFileError(PromptError):
+    """A task file is malformed; the cause names file and field."""
+
+
+class TemplateError(PromptError):
+    """A template has a syntax error, an undefined variable or left the sandbox."""
+
+
+class UnknownTask(PromptError):
+    """The catalogue has no task of that name."""
+
+
+class UnknownVariant(PromptError):
+    """The task has no variant of that name."""
+
+
+class InputRejected(PromptError):
+    """A request's input is missing, superfluous or unusable."""
+
+
+class PromptTooLong(PromptError):
+    """The prompt does not fit the capacity of a KV slot."""
+
+
+class EngineError(EdgeAutoGLMError):
+    """An engine was asked for something it cannot do."""
+
+
+class SlotFull(EngineError):
+    """The KV slot has no room for the tokens."""
+
+
+class RequestError(EdgeAutoGLMError):
+    """Sampling settings are out of range, or no slot became free in time."""
+
+
+class FeedbackError(EdgeAutoGLMError):
+    """Feedback cannot be taken."""
+
+
+class UnknownDecision(FeedbackError):
+    """The decision id was never handed out here, or its record is gone."""
+
+
+class InvalidReward(FeedbackError):
+    """The reward is NaN, infinite or outside 0..1."""
+
+
+class StateError(EdgeAutoGLMError):
+    """The state folder cannot be used."""
+
+
+class StateNotWritable(StateError):
+    """The state folder cannot be written to."""
+
+
+class StateLocked(StateError):
+    """Another process has the state folder open."""
+
+
+class StateDamaged(StateError):
+    """A state file fails its checksum in the middle, where a torn write cannot be the reason."""
+
+
+class PolicyError(EdgeAutoGLMError):
+    """A policy's or its model's setting is out of range, or there are no arms to choose from."""
+
+
+class SwapError(EdgeAutoGLMError):
+    """There is no generation to roll back to, or the runtime is closed."""
+
+
+class MissingDependency(EdgeAutoGLMError):
+    """An optional package is needed; the cure says which extra brings it."""

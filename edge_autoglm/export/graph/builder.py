@@ -1,0 +1,84 @@
+"""A thin layer over ``onnx.helper``: nodes in order, weights to the external file, names that say where they belong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import helper
+
+from edge_autoglm.export.graph.weight_file import WeightFile
+
+CONTRIB = "com.microsoft"
+OPSET = 21
+IR_VERSION = 10
+
+
+class GraphBuilder:
+    """Collects one graph; ``save`` writes it beside its weights."""
+
+    def __init__(self, weights: WeightFile) -> None:
+        self._weights = weights
+        self._nodes: list[onnx.NodeProto] = []
+        self._initializers: dict[str, onnx.TensorProto] = {}
+        self._inputs: list[onnx.ValueInfoProto] = []
+        self._outputs: list[onnx.ValueInfoProto] = []
+
+    def input(self, name: str, dtype: int, shape: Sequence[int | str]) -> str:
+        """Declare a graph input."""
+        self._inputs.append(helper.make_tensor_value_info(name, dtype, shape))
+        return name
+
+    def output(self, name: str, dtype: int, shape: Sequence[int | str]) -> None:
+        """Declare a graph output that a node of that name produces."""
+        self._outputs.append(helper.make_tensor_value_info(name, dtype, shape))
+
+    def weight(self, name: str, array: npt.NDArray[Any]) -> str:
+        """Store a tensor in the external file."""
+        self._initializers[name] = self._weights.add(name, array)
+        return name
+
+    def alias(self, source: str, name: str, shape: tuple[int, ...]) -> str:
+        """Refer to a stored tensor's bytes under another name and shape."""
+        self._initializers[name] = self._weights.alias(self._initializers[source], name, shape)
+        return name
+
+    def constant(self, name: str, array: npt.NDArray[Any]) -> str:
+        """Store a small tensor in the graph itself; the same name twice is the same constant."""
+        if name not in self._initializers:
+            self._initializers[name] = onnx.numpy_helper.from_array(np.asarray(array), name)
+        return name
+
+    def op(self, kind: str, name: str, inputs: Sequence[str], outputs: Sequence[str] = ("",), **attributes: Any) -> str:
+        """Append a standard node; returns its first output, named ``name`` where not given."""
+        return self._append(kind, "", name, inputs, outputs, attributes)
+
+    def contrib(
+        self, kind: str, name: str, inputs: Sequence[str], outputs: Sequence[str] = ("",), **attributes: Any
+    ) -> str:
+        """Append an ONNX Runtime contrib node; returns its first output."""
+        return self._append(kind, CONTRIB, name, inputs, outputs, attributes)
+
+    def _append(
+        self,
+        kind: str,
+        domain: str,
+        name: str,
+        inputs: Sequence[str],
+        outputs: Sequence[str],
+        attributes: dict[str, Any],
+    ) -> str:
+        named = [outputs[0] or name, *outputs[1:]]
+        self._nodes.append(helper.make_node(kind, list(inputs), named, name=name, domain=domain, **attributes))
+        return named[0]
+
+    def save(self, path: Path, name: str) -> None:
+        """Write the graph; the weight file must lie in the same folder."""
+        graph = helper.make_graph(self._nodes, name, self._inputs, self._outputs, list(self._initializers.values()))
+        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIB, 1)]
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="edge-autoglm")
+        path.write_bytes(model.SerializeToString())

@@ -1,0 +1,57 @@
+"""External data of an ONNX graph, written as the graph is built, so that one tensor at a time is in memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+_PAGE = 4096
+"""Alignment that lets ONNX Runtime map a tensor instead of copying it."""
+
+
+class WeightFile:
+    """Appends tensors to ``path`` and describes them as external initializers."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = path.open("wb")
+
+    def __enter__(self) -> WeightFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def add(self, name: str, array: npt.NDArray[Any]) -> onnx.TensorProto:
+        """Append one tensor."""
+        data = np.ascontiguousarray(array)
+        self._file.write(b"\0" * (-self._file.tell() % _PAGE))
+        offset = self._file.tell()
+        self._file.write(memoryview(data).cast("B"))
+        return self._describe(name, data.shape, data.dtype, offset, data.nbytes)
+
+    def alias(self, tensor: onnx.TensorProto, name: str, shape: tuple[int, ...]) -> onnx.TensorProto:
+        """The same bytes under another name and shape."""
+        place = {entry.key: int(entry.value) for entry in tensor.external_data if entry.key != "location"}
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
+        return self._describe(name, shape, dtype, place["offset"], place["length"])
+
+    def _describe(
+        self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], offset: int, length: int
+    ) -> onnx.TensorProto:
+        tensor = onnx.TensorProto(
+            name=name,
+            data_type=onnx.helper.np_dtype_to_tensor_dtype(dtype),
+            dims=shape,
+            data_location=onnx.TensorProto.EXTERNAL,
+        )
+        for key, value in (("location", self._path.name), ("offset", offset), ("length", length)):
+            tensor.external_data.add(key=key, value=str(value))
+        return tensor

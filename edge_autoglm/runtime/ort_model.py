@@ -1,0 +1,56 @@
+"""An ONNX Runtime session over a decoder graph: the weights, shared by every engine forked from it."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+# ONNX Runtime reads this at import; a device app must not report home.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+import onnxruntime as ort
+
+from edge_autoglm.errors import DamagedBundle
+
+
+class OrtModel:
+    """One loaded graph.
+
+    Attributes:
+        session: The session; ``lock`` is held while it runs, so that a standby engine's prefill and the active engine's
+            decode alternate step by step instead of fighting over the same cores.
+        layers, kv_heads, head_dim, vocab_size: Read from the graph's own inputs and outputs.
+        context_length: Positions for which the graph has rotary tables.
+    """
+
+    def __init__(self, graph: Path, fingerprint: str, context_length: int, threads: int) -> None:
+        self.fingerprint = fingerprint
+        self.context_length = context_length
+        self.lock = threading.Lock()
+        try:
+            self.session = ort.InferenceSession(str(graph), _options(threads), providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime raises a dozen unrelated types here
+            raise DamagedBundle(
+                f"{graph}: ONNX Runtime cannot load the graph: {_first_line(error)}", "Export the bundle again."
+            ) from error
+        keys = [value for value in self.session.get_inputs() if value.name.startswith("past_key.")]
+        self.layers = len(keys)
+        _, self.kv_heads, _, self.head_dim = keys[0].shape
+        self.vocab_size = next(value for value in self.session.get_outputs() if value.name == "logits").shape[1]
+
+
+def _options(threads: int) -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # Shapes change with every prefill chunk; a memory pattern kept for each would only grow.
+    options.enable_mem_pattern = False
+    # Threads spin between the operators of a step, which is what makes decoding fast, and stop at its end.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    return options
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]

@@ -1,0 +1,33 @@
+"""What became of an attempt to change the active generation: always a value, never silence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Union
+
+
+@dataclass(frozen=True, slots=True)
+class Swapped:
+    """The candidate answers requests now."""
+
+    generation: int
+    """Its number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The candidate was freed; the active generation never stopped answering."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RolledBack:
+    """The previous generation answers again; the one it replaces is freed when its last lease ends."""
+
+    reason: str
+    generation: int
+    """Number of the generation that is active now."""
+
+
+SwapOutcome = Union[Swapped, Rejected, RolledBack]
