@@ -2,8 +2,8 @@
 
     from edge_autoglm import Runtime, export_model
 
-Names are loaded on first use, so that ``import edge_autoglm`` costs nothing that the app does not need. The error tree is
-in `edge_autoglm.errors`, the value types are in `edge_autoglm.values`.
+Names are loaded on first use, so that ``import edge_autoglm`` costs nothing that the app does not need. The error tree
+is in `edge_autoglm.errors`, the value types are in `edge_autoglm.values`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,13 @@ if TYPE_CHECKING:
     from edge_autoglm.bundle.bundle import Bundle
     from edge_autoglm.errors import EdgeAutoGLMError
     from edge_autoglm.export.pipeline import export_model
+    from edge_autoglm.facade.config import RuntimeConfig
     from edge_autoglm.facade.runtime import Runtime
     from edge_autoglm.runtime.scripted_engine import ScriptedEngine
-    from edge_autoglm.swap.outcome import Rejected, RolledBack, Swapped, SwapOutcome
+    from edge_autoglm.swap.health import HealthPolicy
+    from edge_autoglm.swap.outcome import Rejected, RolledBack, SwapOutcome, Swapped
     from edge_autoglm.values import (
+        Completion,
         Decision,
         FeedbackOutcome,
         Message,
@@ -33,15 +36,18 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Bundle",
+    "Completion",
     "Decision",
     "EdgeAutoGLMError",
     "FeedbackOutcome",
+    "HealthPolicy",
     "Message",
     "Progress",
     "Rejected",
     "Reply",
     "RolledBack",
     "Runtime",
+    "RuntimeConfig",
     "SamplingParams",
     "ScriptedEngine",
     "SwapOutcome",
@@ -54,15 +60,18 @@ __all__ = [
 
 _HOME = {
     "Bundle": "edge_autoglm.bundle.bundle",
+    "Completion": "edge_autoglm.values",
     "Decision": "edge_autoglm.values",
     "EdgeAutoGLMError": "edge_autoglm.errors",
     "FeedbackOutcome": "edge_autoglm.values",
+    "HealthPolicy": "edge_autoglm.swap.health",
     "Message": "edge_autoglm.values",
     "Progress": "edge_autoglm.values",
     "Rejected": "edge_autoglm.swap.outcome",
     "Reply": "edge_autoglm.values",
     "RolledBack": "edge_autoglm.swap.outcome",
     "Runtime": "edge_autoglm.facade.runtime",
+    "RuntimeConfig": "edge_autoglm.facade.config",
     "SamplingParams": "edge_autoglm.values",
     "ScriptedEngine": "edge_autoglm.runtime.scripted_engine",
     "SwapOutcome": "edge_autoglm.swap.outcome",

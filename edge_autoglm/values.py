@@ -103,7 +103,7 @@ class SamplingParams:
         max_new_tokens: At least 1.
         temperature: 0 is greedy; otherwise logits are divided by it.
         top_k: Keep the k most probable tokens; 0 keeps all.
-        top_p: Keep the smallest set of tokens whose probability reaches this (nucleus, Holtzman et al. 2020), in (0, 1].
+        top_p: Keep the smallest set of tokens of that probability, in (0, 1] (nucleus, Holtzman et al. 2020).
         stop: Texts that end the continuation; they are not part of it.
         seed: Of the request's own random stream; ``None`` draws one.
 
@@ -129,3 +129,20 @@ class SamplingParams:
             raise RequestError(f"top_p is {self.top_p}", "Give a number above 0 and up to 1.")
         if any(not text for text in self.stop):
             raise RequestError("a stop text is empty", "Leave it out; an empty text would stop at once.")
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """Answer to a free prompt.
+
+    Attributes:
+        text: The continuation, without the stop text that ended it.
+        finish_reason: ``stop`` (a stop text), ``eos`` (the model ended) or ``length`` (no token or room left).
+        generation: Number of the generation that answered.
+    """
+
+    text: str
+    finish_reason: str
+    generation: int
+    usage: Usage
+    timings: Timings

@@ -92,12 +92,14 @@ def _tensors(seed: int, tied: bool) -> dict[str, npt.NDArray[np.float32]]:
     rng = np.random.default_rng(seed)
 
     def linear(rows: int, columns: int) -> npt.NDArray[np.float32]:
-        return (rng.standard_normal((rows, columns)) / np.sqrt(columns)).astype(np.float32)
+        weights: npt.NDArray[np.float32] = rng.standard_normal((rows, columns), dtype=np.float32)
+        return weights / np.float32(columns**0.5)
 
     def norm() -> npt.NDArray[np.float32]:
-        return (1 + 0.1 * rng.standard_normal(64)).astype(np.float32)
+        weights: npt.NDArray[np.float32] = rng.standard_normal(64, dtype=np.float32)
+        return weights * np.float32(0.1) + np.float32(1.0)
 
-    tensors = {"model.embed_tokens.weight": 2 * linear(VOCAB_SIZE, 64)}
+    tensors = {"model.embed_tokens.weight": linear(VOCAB_SIZE, 64) * np.float32(2.0)}
     for layer in range(2):
         prefix = f"model.layers.{layer}."
         tensors |= {
@@ -113,7 +115,7 @@ def _tensors(seed: int, tied: bool) -> dict[str, npt.NDArray[np.float32]]:
         }
     tensors["model.norm.weight"] = norm()
     if not tied:
-        tensors["lm_head.weight"] = 2 * linear(VOCAB_SIZE, 64)
+        tensors["lm_head.weight"] = linear(VOCAB_SIZE, 64) * np.float32(2.0)
     return tensors
 
 

@@ -51,14 +51,18 @@ class Bundle:
             BundleError: A file cannot be read.
         """
         root = Path(os.path.realpath(path))
-        with _reading(root):
-            recover(root)
-            manifest = _read_manifest(root)
-            for entry in manifest.files:
-                _check_size(root, entry)
-            if verify:
-                _check_contents(root, manifest, progress)
-        return cls(root, manifest)
+        while True:  # again only if another process put a new bundle there meanwhile
+            with _reading(root):
+                recover(root)
+            before = _identity(root)
+            try:
+                manifest = _read_checked(root, verify, progress)
+            except BundleError:
+                if _identity(root) == before:
+                    raise
+            else:
+                if _identity(root) == before:
+                    return cls(root, manifest)
 
     def path(self, rel: str) -> Path:
         """Absolute path of a file of the bundle.
@@ -177,6 +181,25 @@ def _reading(root: Path) -> Iterator[None]:
             f"{error.filename or root} cannot be read: {(error.strerror or str(error)).lower()}",
             "Check its permissions and the disk.",
         ) from error
+
+
+def _identity(root: Path) -> tuple[int, int] | None:
+    """Changes when another folder is renamed to this path."""
+    try:
+        status = root.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _read_checked(root: Path, verify: bool, progress: Progress) -> Manifest:
+    with _reading(root):
+        manifest = _read_manifest(root)
+        for entry in manifest.files:
+            _check_size(root, entry)
+        if verify:
+            _check_contents(root, manifest, progress)
+    return manifest
 
 
 def _read_manifest(root: Path) -> Manifest:

@@ -16,7 +16,7 @@ import secrets
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edge_autoglm.bundle.atomic import fsync_folder
@@ -181,21 +181,26 @@ def _put_back(out: Path) -> None:
 
 
 def _remove_leftovers(out: Path) -> None:
-    for partial in _siblings(out, _PARTIAL):
-        lock = _lock(partial, wait=False)
-        if lock is not None:
-            shutil.rmtree(partial, ignore_errors=True)
-            os.close(lock)
     if (out / MANIFEST_NAME).is_file():  # the replacement was complete but for this
         for previous in _siblings(out, _PREVIOUS):
-            shutil.rmtree(previous, ignore_errors=True)
+            previous.rename(_sibling(out, _PARTIAL))
+    for partial in _siblings(out, _PARTIAL):
+        with suppress(OSError):  # another user's, perhaps
+            _remove_unlocked(partial)
+
+
+def _remove_unlocked(partial: Path) -> None:
+    lock = _lock(partial, wait=False)
+    if lock is not None:
+        shutil.rmtree(partial, ignore_errors=True)
+        os.close(lock)
 
 
 def _lock(folder: Path, *, wait: bool) -> int | None:
     """Handle that holds the folder's lock until it is closed.
 
-    ``None`` if another process has it, or if this file system has no locks: work goes on without them there, and nothing
-    is taken for abandoned.
+    ``None`` if another process has it, or if this file system has no locks: work goes on without them there, and
+    nothing is taken for abandoned.
     """
     if sys.platform == "win32":
         return None

@@ -37,14 +37,16 @@ _CURES = {
     errno.EPERM: "Choose a folder that you may write to, or ask for the permission.",
     errno.ENAMETOOLONG: "Choose a shorter name.",
 }
+# What writing to an open file fails with; such an error names no file.
+_WRITE_FAILURES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
 class BundleWriter:
     """Writes a bundle to ``out`` in one step.
 
     A context manager: files are written to the paths that ``path`` hands out, then ``commit`` makes the bundle appear
-    at ``out``. Leaving the context without a commit, for whatever reason, leaves ``out`` as it was and nothing beside it.
-    An ``OSError`` of writing below ``out`` leaves the context as an ``ExportError``. Not for use by several threads.
+    at ``out``. Leaving the context without a commit, for whatever reason, leaves ``out`` as it was and nothing beside
+    it. An ``OSError`` of writing the bundle leaves the context as an ``ExportError``. Not for use by several threads.
 
     Args:
         out: Folder of the new bundle; its parents are made.
@@ -78,9 +80,7 @@ class BundleWriter:
             if isinstance(error, OSError) and self._concerns_writing(error):
                 raise self._export_error(error) from error
         finally:
-            if self._staging is not None:
-                self._staging.close()
-                self._staging = None
+            self._close()
 
     def path(self, rel: str) -> Path:
         """Where to write a file of the bundle; its folder is made.
@@ -154,7 +154,13 @@ class BundleWriter:
             fsync_folder(below)
         fsync_folder(folder)
         replace(self._out, self._staging_or_raise(), self._overwrite)
+        self._close()
         return Bundle(self._out, manifest)
+
+    def _close(self) -> None:
+        if self._staging is not None:
+            self._staging.close()
+            self._staging = None
 
     @property
     def _folder(self) -> Path:
@@ -189,12 +195,15 @@ class BundleWriter:
 
     def _concerns_writing(self, error: OSError) -> bool:
         """Whether an error inside the context is about the new bundle, and not about a file that is read for it."""
-        names = [Path(os.path.realpath(name)) for name in (error.filename, error.filename2) if isinstance(name, str)]
-        if names:
-            ours = (self._out, self._folder)
-            return any(name == self._out.parent or any(name.is_relative_to(root) for root in ours) for name in names)
+        named = [name for name in (error.filename, error.filename2) if isinstance(name, (str, bytes, os.PathLike))]
+        if named:
+            return any(self._is_ours(Path(os.path.realpath(os.fsdecode(name)))) for name in named)
         # NumPy's tofile reports a short write as a bare OSError; subclasses without errno are other people's.
-        return error.errno in _CURES or (type(error) is OSError and error.errno is None)
+        return error.errno in _WRITE_FAILURES or (type(error) is OSError and error.errno is None)
+
+    def _is_ours(self, path: Path) -> bool:
+        folders = [self._out] if self._staging is None else [self._out, self._staging.folder]
+        return path == self._out.parent or any(path.is_relative_to(folder) for folder in folders)
 
     def _export_error(self, error: OSError) -> ExportError:
         reason = (error.strerror or str(error)).lower()

@@ -29,10 +29,10 @@ from edge_autoglm.export.pipeline import PRECISIONS, TARGETS, export_model
 def command(
     source: str, out: Path, precision: str, target: str, tasks: tuple[Path, ...], force: bool, json_file: Path | None
 ) -> None:
-    """Turn the checkpoint SOURCE into the bundle folder OUT.
+    r"""Turn the checkpoint SOURCE into the bundle folder OUT.
 
-    SOURCE is a .gguf file, a folder with config.json and safetensors, or a Hugging Face hub id. OUT appears whole or not
-    at all; nothing is left behind when the export fails.
+    SOURCE is a .gguf file, a folder with config.json and safetensors, or a Hugging Face hub id. OUT appears whole or
+    not at all; nothing is left behind when the export fails.
 
     \b
     edge-autoglm export SmolLM2-135M-Instruct.Q4_1.gguf smollm2.bundle
@@ -41,9 +41,7 @@ def command(
     """
     started = time.perf_counter()
     with progress_bars() as progress:
-        bundle = export_model(
-            source, out, precision, target, tasks=list(tasks) or None, force=force, progress=progress
-        )
+        bundle = export_model(source, out, precision, target, tasks=list(tasks) or None, force=force, progress=progress)
     seconds = time.perf_counter() - started
     model, size = bundle.manifest.model, sum(entry.size for entry in bundle.manifest.files)
     table = Table(title=str(out), show_header=False)

@@ -27,12 +27,14 @@ def _parse(pairs: tuple[str, ...]) -> dict[str, str]:
 @click.argument("task")
 @click.argument("inputs", nargs=-1, metavar="NAME=VALUE...")
 @click.option("--variant", help="Answer with this variant instead of the policy's choice.")
-@click.option("--state", type=click.Path(path_type=Path), help="State folder of the learner; without it nothing is kept.")
+@click.option(
+    "--state", type=click.Path(path_type=Path), help="State folder of the learner; without it nothing is kept."
+)
 @json_option
 def command(
     bundle: Path, task: str, inputs: tuple[str, ...], variant: str | None, state: Path | None, json_file: Path | None
 ) -> None:
-    """Answer one request of TASK.
+    r"""Answer one request of TASK.
 
     \b
     edge-autoglm run smollm2.bundle sentiment text="What a lovely day"

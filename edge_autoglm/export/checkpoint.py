@@ -1,8 +1,8 @@
 """What the exporter needs from a checkpoint, whatever file it lies in.
 
 Names, shapes and orientation are those of the Hugging Face implementation of the family
-(``model.layers.0.self_attn.q_proj.weight`` is ``[out, in]``); a reader of another format translates. The configuration is
-the content of ``config.json``, with the same keys, whatever the source.
+(``model.layers.0.self_attn.q_proj.weight`` is ``[out, in]``); a reader of another format translates. The configuration
+is the content of ``config.json``, with the same keys, whatever the source.
 """
 
 from __future__ import annotations

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Sequence
 from pathlib import Path
 
 from edge_autoglm.bundle import Bundle, BundleWriter, EngineEntry, ModelFacts
-from edge_autoglm.bundle.checksums import sha256_of_files
 from edge_autoglm.errors import ExportError, MissingDependency
 from edge_autoglm.export.checkpoint import Checkpoint, TokenizerFiles
 from edge_autoglm.export.families import describe
@@ -72,11 +70,10 @@ def _write(
     texts = checkpoint.tokenizer()
     _write_graph(writer.path(_GRAPH), checkpoint, spec, precision, progress)
     _write_texts(writer, texts, tasks)
-    fingerprint = sha256_of_files([writer.path(_GRAPH), writer.path(f"{_GRAPH}.data")])[:16]
     return writer.commit(
         source=Path(checkpoint.location).name,
         model=_facts(checkpoint, spec, texts),
-        engines=(EngineEntry(kind="ort", graph=_GRAPH, precision=precision, kv_type="fp32", fingerprint=fingerprint),),
+        engines=(EngineEntry(kind="ort", graph=_GRAPH, precision=precision, kv_type="fp32", fingerprint=""),),
         verification={},
         progress=progress,
     )

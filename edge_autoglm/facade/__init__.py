@@ -1,1 +1,1 @@
-
+"""The public runtime, which puts the layers together."""

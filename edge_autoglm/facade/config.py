@@ -16,8 +16,8 @@ class RuntimeConfig:
         slots: Requests that can hold KV state at the same time.
         context_length: Tokens a slot can hold, prompt and answer together; cut to what the model was made for.
         seed: Of the policy's draws and of sampled requests without a seed of their own; ``None`` draws one.
-        promote_every: After so many rewards the learnt policy is checked and swapped in by itself; ``None`` leaves that to
-            ``Runtime.learner.promote``.
+        promote_every: After so many rewards the learnt policy is checked and swapped in by itself; ``None`` leaves that
+            to ``Runtime.learner.promote``.
         slot_timeout: Seconds that a request waits for a slot before it is refused.
         health: What a standby generation must pass.
     """

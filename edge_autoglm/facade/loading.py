@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from edge_autoglm.bundle import Bundle
 from edge_autoglm.errors import MissingDependency
 from edge_autoglm.facade.config import RuntimeConfig
@@ -30,6 +29,7 @@ def load_model(bundle: Bundle, threads: int, config: RuntimeConfig) -> LanguageM
         eos_token_ids=facts.eos_token_ids,
         add_bos_id=tokenizer.token_id(facts.bos_token) if facts.add_bos and facts.bos_token else None,
         seed=config.seed,
+        slot_timeout=config.slot_timeout,
     )
 
 

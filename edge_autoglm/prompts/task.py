@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -41,8 +41,8 @@ class Variant:
         prompt: Template source of the whole prompt.
         messages: Role and template source of each message; the model's chat template puts them together.
         sampling: How the answer is decoded.
-        verbalizer: Label -> text whose probability stands for the label, exactly as it follows the prompt. Labels that are
-            absent stand for themselves.
+        verbalizer: Label -> text whose probability stands for the label, exactly as it follows the prompt. Labels that
+            are absent stand for themselves.
         description: For people.
         answer: Template source of the beginning of the model's answer (lead-in); chat style only.
         origin: Where the variant was read, for messages: ``sentiment.yaml: variants[2]``.
@@ -59,9 +59,12 @@ class Variant:
 
     def sources(self) -> dict[str, str]:
         """Template sources by the field that they stand in: ``prompt``, or ``messages[i].content`` and ``answer``."""
-        found = {"prompt": self.prompt, "answer": self.answer}
-        found |= {f"messages[{i}].content": message["content"] for i, message in enumerate(self.messages or ())}
-        return {where: source for where, source in found.items() if source is not None}
+        found = {f"messages[{i}].content": message["content"] for i, message in enumerate(self.messages or ())}
+        if self.prompt is not None:
+            found["prompt"] = self.prompt
+        if self.answer is not None:
+            found["answer"] = self.answer
+        return found
 
     @cached_property
     def compiled(self) -> CompiledVariant:
@@ -138,8 +141,3 @@ def _answer_deciding(variant: Variant) -> dict[str, object]:
         "sampling": asdict(variant.sampling),
         "verbalizer": dict(variant.verbalizer),
     }
-
-
-def names(items: Sequence[str]) -> str:
-    """A list for a message: ``a, b, c``, or ``none``."""
-    return ", ".join(items) or "none"

@@ -1,13 +1,13 @@
 """The one interface behind which every engine stands (ONNX Runtime, scripted, later TensorRT).
 
 An engine owns the KV state of a fixed number of *slots*. A slot holds the KV of one token sequence of up to
-``capacity`` tokens. ``forward`` appends tokens to slots and returns logits at chosen positions only. Contract, checked by
-``tests/contract`` against every engine, and bit for bit:
+``capacity`` tokens. ``forward`` appends tokens to slots and returns logits at chosen positions only. The contract, which
+``tests/contract`` checks against every engine, bit for bit:
 
 - chunked prefill equals whole prefill, for chunks of two tokens or more; a restored prefix equals a fresh one;
-- a chunk of one token is a *decode step*: kernels sum in another order there, so that it may differ by rounding from the
-  same token inside a longer chunk (ONNX Runtime's GroupQueryAttention does); prompts are therefore never split so that a
-  single token is left;
+- a chunk of one token is a *decode step*: kernels sum in another order there, so that it may differ by rounding from
+  the same token inside a longer chunk (ONNX Runtime's GroupQueryAttention does); prompts are therefore never split so
+  that a single token is left;
 - a slot's result never depends on what other slots hold or on which chunks share a ``forward`` call;
 - ``truncate`` then replaying the same tokens gives the same logits;
 - a chunk that does not fit raises ``SlotFull`` and changes nothing, in any slot of the call.

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from edge_autoglm.runtime.engine import Chunk, EngineFacts, KVPrefix, Logits
 from edge_autoglm.runtime.ort_model import OrtModel
 from edge_autoglm.runtime.ort_step import DecodeStep, PrefillStep
-from edge_autoglm.runtime.slot_checks import check_chunks, check_held, check_prefix, check_slot
+from edge_autoglm.runtime.slot_checks import check_chunks, check_held, check_open, check_prefix, check_slot
 
 
 class OrtEngine:
@@ -26,6 +26,7 @@ class OrtEngine:
         self._model = model
         self._kv = np.zeros((2 * model.layers, slots, model.kv_heads, capacity, model.head_dim), dtype=np.float32)
         self._lengths = [0] * slots
+        self._closed = False
         self._decode: dict[tuple[int, int], DecodeStep] = {}
         self._prefill: dict[int, PrefillStep] = {}
         self._facts = EngineFacts(
@@ -33,7 +34,7 @@ class OrtEngine:
             slots=slots,
             capacity=capacity,
             kv_bytes_per_token=2 * model.layers * model.kv_heads * model.head_dim * 4,
-            fingerprint=f"{model.fingerprint}-kvfp32",
+            fingerprint=model.fingerprint,
         )
 
     @classmethod
@@ -66,6 +67,7 @@ class OrtEngine:
         results: dict[int, Logits] = {}
         order = sorted(chunks, key=lambda chunk: chunk.slot)
         with self._model.lock:
+            check_open(self._closed)
             for run in _row_runs(order):
                 logits = self._run(run)
                 for chunk, rows in zip(run, logits, strict=True):
@@ -89,16 +91,19 @@ class OrtEngine:
 
     def length(self, slot: int) -> int:
         """See `Engine`."""
+        check_open(self._closed)
         check_slot(slot, self._facts)
         return self._lengths[slot]
 
     def truncate(self, slot: int, length: int) -> None:
         """See `Engine`."""
+        check_open(self._closed)
         check_held(slot, length, self._lengths, self._facts)
         self._lengths[slot] = length
 
     def copy_out(self, slot: int, length: int) -> KVPrefix:
         """See `Engine`."""
+        check_open(self._closed)
         check_held(slot, length, self._lengths, self._facts)
         array: npt.NDArray[np.float32] = self._kv[:, slot, :, :length].copy()
         array.flags.writeable = False
@@ -106,6 +111,7 @@ class OrtEngine:
 
     def copy_in(self, slot: int, prefix: KVPrefix, length: int | None = None) -> None:
         """See `Engine`."""
+        check_open(self._closed)
         count = prefix.length if length is None else length
         check_prefix(slot, prefix, count, self._facts)
         self._kv[:, slot, :, :count] = prefix.arrays[0][:, :, :count]
@@ -117,10 +123,11 @@ class OrtEngine:
 
     def close(self) -> None:
         """See `Engine`."""
-        self._decode.clear()
-        self._prefill.clear()
-        self._kv = np.zeros((0, 0, 0, 0, 0), dtype=np.float32)
-        self._lengths = []
+        with self._model.lock:  # a step that runs now still writes to the KV state
+            self._closed = True
+            self._decode.clear()
+            self._prefill.clear()
+            self._kv = np.zeros((0, 0, 0, 0, 0), dtype=np.float32)
 
 
 def _decodes(chunk: Chunk) -> bool:

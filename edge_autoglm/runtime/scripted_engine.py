@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_autoglm.errors import EngineError
-from edge_autoglm.runtime.checks import check_chunks, check_prefix, check_slot, check_truncate
 from edge_autoglm.runtime.engine import Chunk, EngineFacts, KVPrefix, Logits
+from edge_autoglm.runtime.slot_checks import check_chunks, check_held, check_prefix, check_slot
 
 _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
@@ -100,25 +100,25 @@ class ScriptedEngine:
     def forward(self, chunks: Sequence[Chunk]) -> list[Logits]:
         """Append each chunk to its slot; see ``Engine.forward``."""
         self._check_open()
-        check_chunks(self._facts, chunks, self.length)
+        check_chunks(chunks, self._lengths(), self._facts)
         return [self._run(chunk) for chunk in chunks]
 
     def length(self, slot: int) -> int:
         """Tokens that the slot holds."""
-        check_slot(self._facts, slot)
+        check_slot(slot, self._facts)
         return len(self._tokens[slot])
 
     def truncate(self, slot: int, length: int) -> None:
         """Forget all but the first ``length`` tokens."""
         self._check_open()
-        check_truncate(slot, length, held=self.length(slot))
+        check_held(slot, length, self._lengths(), self._facts)
         del self._tokens[slot][length:]
         del self._hashes[slot][length:]
 
     def copy_out(self, slot: int, length: int) -> KVPrefix:
         """Copy the first ``length`` tokens of the slot."""
         self._check_open()
-        check_truncate(slot, length, held=self.length(slot))
+        check_held(slot, length, self._lengths(), self._facts)
         tokens = np.array(self._tokens[slot][:length], dtype=np.int64)
         tokens.flags.writeable = False
         return KVPrefix(self._facts.fingerprint, length, (tokens,))
@@ -126,9 +126,9 @@ class ScriptedEngine:
     def copy_in(self, slot: int, prefix: KVPrefix, length: int | None = None) -> None:
         """Replace the slot's content by the first ``length`` tokens of a prefix."""
         self._check_open()
-        check_slot(self._facts, slot)
-        wanted = check_prefix(self._facts, prefix, length)
-        tokens = [int(token) for token in prefix.arrays[0][:wanted]]
+        count = prefix.length if length is None else length
+        check_prefix(slot, prefix, count, self._facts)
+        tokens = [int(token) for token in prefix.arrays[0][:count]]
         self._tokens[slot].clear()
         self._hashes[slot].clear()
         self._append(slot, tokens)
@@ -145,6 +145,9 @@ class ScriptedEngine:
     def _check_open(self) -> None:
         if self._closed:
             raise EngineError("the engine is closed", "Open it again, or keep it open until the last request ends.")
+
+    def _lengths(self) -> list[int]:
+        return [len(tokens) for tokens in self._tokens]
 
     def _append(self, slot: int, tokens: Sequence[int]) -> None:
         hashes = self._hashes[slot]

@@ -8,6 +8,12 @@ from edge_autoglm.errors import EngineError, SlotFull
 from edge_autoglm.runtime.engine import Chunk, EngineFacts, KVPrefix
 
 
+def check_open(closed: bool) -> None:
+    """The engine still has its KV state."""
+    if closed:
+        raise EngineError("the engine is closed", "Open it again, or keep it open until the last request ends.")
+
+
 def check_slot(slot: int, facts: EngineFacts) -> None:
     """The slot exists."""
     if not 0 <= slot < facts.slots:

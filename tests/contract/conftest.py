@@ -8,6 +8,7 @@ from typing import Protocol
 
 import pytest
 
+from edge_autoglm.bundle import Bundle
 from edge_autoglm.runtime.engine import Engine
 from edge_autoglm.runtime.scripted_engine import ScriptedEngine
 from tests.checkpoints import VOCAB_SIZE, write_tiny_llama
@@ -28,23 +29,24 @@ def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def exported(tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Path of the ONNX graph of a precision; each is exported once a session."""
-    graphs: dict[str, Path] = {}
+def exported(tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Bundle]:
+    """The checkpoint exported at a precision, once a session each."""
+    bundles: dict[str, Bundle] = {}
 
-    def export(precision: str) -> Path:
-        from edge_autoglm.export import export_model
+    def export(precision: str) -> Bundle:
+        from edge_autoglm.export.pipeline import export_model
 
-        if precision not in graphs:
-            bundle = export_model(str(tiny_llama), tmp_path_factory.mktemp("bundle") / precision, precision=precision)
-            graphs[precision] = bundle.path(bundle.engine("ort").graph)
-        return graphs[precision]
+        if precision not in bundles:
+            bundles[precision] = export_model(
+                tiny_llama, tmp_path_factory.mktemp("bundle") / precision, precision=precision
+            )
+        return bundles[precision]
 
     return export
 
 
 @pytest.fixture(params=["scripted", "ort-fp32", "ort-int8"])
-def engine_factory(request: pytest.FixtureRequest, exported: Callable[[str], Path]) -> Iterator[EngineFactory]:
+def engine_factory(request: pytest.FixtureRequest, exported: Callable[[str], Bundle]) -> Iterator[EngineFactory]:
     """Every engine there is; closes what it made."""
     made: list[Engine] = []
 
@@ -56,8 +58,16 @@ def engine_factory(request: pytest.FixtureRequest, exported: Callable[[str], Pat
             pytest.importorskip("onnxruntime")
             from edge_autoglm.runtime.ort_engine import OrtEngine
 
-            graph = exported(request.param.removeprefix("ort-"))
-            engine = OrtEngine.load(graph, slots=slots, capacity=capacity, threads=1)
+            bundle = exported(request.param.removeprefix("ort-"))
+            entry = bundle.engine("ort")
+            engine = OrtEngine.load(
+                bundle.path(entry.graph),
+                fingerprint=entry.fingerprint,
+                context_length=bundle.manifest.model.context_length,
+                slots=slots,
+                capacity=capacity,
+                threads=1,
+            )
         made.append(engine)
         return engine
 

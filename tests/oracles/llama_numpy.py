@@ -1,7 +1,7 @@
 """Llama in plain NumPy, float64, one token sequence, no cache: slow and obviously right.
 
-Follows ``LlamaForCausalLM`` of transformers (RMSNorm: Zhang and Sennrich 2019; rotary embedding in its rotate-half form:
-Su et al. 2021; grouped-query attention: Ainslie et al. 2023). Shares no code with the exporter.
+Follows ``LlamaForCausalLM`` of transformers (RMSNorm: Zhang and Sennrich 2019; rotary embedding, rotate-half form: Su
+et al. 2021; grouped-query attention: Ainslie et al. 2023). Shares no code with the exporter.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ def logits(checkpoint: Checkpoint, token_ids: list[int]) -> Array:
         return y + checkpoint.read(f"{name}.bias") if f"{name}.bias" in checkpoint.names() else y
 
     def norm(x: Array, name: str) -> Array:
-        return weight(name) * x / np.sqrt((x * x).mean(-1, keepdims=True) + config["rms_norm_eps"])
+        scale: Array = np.sqrt((x * x).mean(-1, keepdims=True) + config["rms_norm_eps"])
+        return weight(name) * x / scale
 
     def split_heads(x: Array, count: int) -> Array:
         return x.reshape(n, count, head_dim).swapaxes(0, 1)
@@ -57,9 +58,11 @@ def logits(checkpoint: Checkpoint, token_ids: list[int]) -> Array:
 def _rotate(x: Array, angles: Array) -> Array:
     """Rotary embedding of ``[heads, n, head_dim]``: dimension j turns with dimension j + head_dim / 2."""
     low, high = np.split(x, 2, axis=-1)
-    return x * np.cos(angles) + np.concatenate([-high, low], axis=-1) * np.sin(angles)
+    turned: Array = x * np.cos(angles) + np.concatenate([-high, low], axis=-1) * np.sin(angles)
+    return turned
 
 
 def _softmax(x: Array) -> Array:
-    e = np.exp(x - x.max(-1, keepdims=True))
-    return e / e.sum(-1, keepdims=True)
+    exponentials: Array = np.exp(x - x.max(-1, keepdims=True))
+    total: Array = exponentials.sum(-1, keepdims=True)
+    return exponentials / total

@@ -1,1 +1,1 @@
-
+"""The ONNX Runtime graph: builder, decoder, precisions."""

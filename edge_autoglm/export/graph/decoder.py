@@ -6,7 +6,7 @@ Inputs of the graph, with B rows (KV slots), S tokens a row, C the capacity of a
 - ``seqlens_k`` int32 ``[B]``: tokens in the row after this step, less one
 - ``total_sequence_length`` int32 scalar: the largest of those, without the less one
 - ``logits_at`` int64 ``[N]``: indices into the B*S tokens of this step
-- ``past_key.L``, ``past_value.L`` float32 ``[B, kv_heads, C, head_dim]``; bind each to the same memory as its ``present``
+- ``past_key.L``, ``past_value.L`` float32 ``[B, kv_heads, C, head_dim]``; bind each to the memory of its ``present``
 
 Outputs: ``logits`` float32 ``[N, vocab]`` and the ``present`` tensors. The head runs on the chosen positions only.
 """
@@ -28,9 +28,7 @@ from edge_autoglm.values import Progress
 class DecoderGraph:
     """Builds one decoder into one graph."""
 
-    def __init__(
-        self, graph: GraphBuilder, checkpoint: Checkpoint, spec: DecoderSpec, linear: LinearLowering
-    ) -> None:
+    def __init__(self, graph: GraphBuilder, checkpoint: Checkpoint, spec: DecoderSpec, linear: LinearLowering) -> None:
         self._graph = graph
         self._checkpoint = checkpoint
         self._spec = spec
@@ -59,7 +57,7 @@ class DecoderGraph:
         graph.input("logits_at", TensorProto.INT64, ["N"])
         for layer in range(spec.layers):
             for kind in ("key", "value"):
-                shape = ["B", spec.kv_heads, "C", spec.head_dim]
+                shape: list[int | str] = ["B", spec.kv_heads, "C", spec.head_dim]
                 graph.input(f"past_{kind}.{layer}", TensorProto.FLOAT, shape)
                 graph.output(f"present_{kind}.{layer}", TensorProto.FLOAT, shape)
         graph.output("logits", TensorProto.FLOAT, ["N", spec.vocab_size])
@@ -70,7 +68,9 @@ class DecoderGraph:
     def _layer(self, layer: int, normed: str, residual: str) -> tuple[str, str]:
         """One block; takes and returns the normed input of the block and the residual stream."""
         attended = self._attention(layer, normed)
-        normed, residual = self._add_norm(f"layer.{layer}.mlp_norm", attended, residual, self._spec.names.mlp_norm, layer)
+        normed, residual = self._add_norm(
+            f"layer.{layer}.mlp_norm", attended, residual, self._spec.names.mlp_norm, layer
+        )
         hidden = self._mlp(layer, normed)
         if layer + 1 < self._spec.layers:
             name = self._spec.names.attention_norm
@@ -112,9 +112,7 @@ class DecoderGraph:
         gamma = self._graph.weight(f"{name}.weight", self._read(weight, layer))
         outputs = [name, "", "", f"{name}.residual"]
         epsilon = self._spec.norm_epsilon
-        self._graph.contrib(
-            "SkipSimplifiedLayerNormalization", name, [x, residual, gamma], outputs, epsilon=epsilon
-        )
+        self._graph.contrib("SkipSimplifiedLayerNormalization", name, [x, residual, gamma], outputs, epsilon=epsilon)
         return name, outputs[3]
 
     def _head(self, normed: str) -> None:

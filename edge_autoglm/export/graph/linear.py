@@ -27,7 +27,9 @@ class LinearLowering(Protocol):
         """Rows of the table ``[vocab, hidden]`` for the ids."""
         ...
 
-    def project_tied(self, graph: GraphBuilder, name: str, x: str, embedding: str, weight_shape: tuple[int, int]) -> str:
+    def project_tied(
+        self, graph: GraphBuilder, name: str, x: str, embedding: str, weight_shape: tuple[int, int]
+    ) -> str:
         """Project with the weights that ``embed`` stored under the name ``embedding``."""
         ...
 
@@ -43,7 +45,9 @@ class Float32:
         """See `LinearLowering`."""
         return graph.op("Gather", name, [graph.weight(f"{name}.weight", weight), ids])
 
-    def project_tied(self, graph: GraphBuilder, name: str, x: str, embedding: str, weight_shape: tuple[int, int]) -> str:
+    def project_tied(
+        self, graph: GraphBuilder, name: str, x: str, embedding: str, weight_shape: tuple[int, int]
+    ) -> str:
         """See `LinearLowering`."""
         return graph.op("Gemm", name, [x, f"{embedding}.weight"], transB=1)
 
@@ -64,11 +68,19 @@ class Int8Blocks:
         rows = blocks.data.shape[0]
         data = graph.weight(f"{name}.weight", blocks.data.reshape(rows, -1))
         scales = graph.weight(f"{name}.scales", blocks.scales)
-        inputs = [data, ids, scales]
-        attributes = {"bits": 8, "block_size": BLOCK_SIZE, "gather_axis": 0, "quantize_axis": 1}
-        return graph.contrib("GatherBlockQuantized", name, inputs, **attributes)
+        return graph.contrib(
+            "GatherBlockQuantized",
+            name,
+            [data, ids, scales],
+            bits=8,
+            block_size=BLOCK_SIZE,
+            gather_axis=0,
+            quantize_axis=1,
+        )
 
-    def project_tied(self, graph: GraphBuilder, name: str, x: str, embedding: str, weight_shape: tuple[int, int]) -> str:
+    def project_tied(
+        self, graph: GraphBuilder, name: str, x: str, embedding: str, weight_shape: tuple[int, int]
+    ) -> str:
         """See `LinearLowering`."""
         rows, columns = weight_shape
         shape = (rows, -(-columns // BLOCK_SIZE), BLOCK_SIZE)

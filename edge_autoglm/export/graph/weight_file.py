@@ -34,7 +34,7 @@ class WeightFile:
         data = np.ascontiguousarray(array)
         self._file.write(b"\0" * (-self._file.tell() % _PAGE))
         offset = self._file.tell()
-        self._file.write(memoryview(data).cast("B"))
+        self._file.write(data.data)
         return self._describe(name, data.shape, data.dtype, offset, data.nbytes)
 
     def alias(self, tensor: onnx.TensorProto, name: str, shape: tuple[int, ...]) -> onnx.TensorProto:

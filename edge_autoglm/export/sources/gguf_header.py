@@ -1,7 +1,7 @@
 """Strict reader of the head of a GGUF file: metadata and tensor table, nothing of the weights.
 
-Why not ``gguf.GGUFReader``: it keeps a NumPy view for every element of every array (seconds for one vocabulary), and on a
-truncated file it fails with whatever slicing past the end happens to raise. Layout: the GGUF specification of ggml
+Why not ``gguf.GGUFReader``: it keeps a NumPy view for every element of every array (seconds for one vocabulary), and a
+truncated file makes it fail with whatever slicing past the end happens to raise. Layout: the GGUF specification of ggml
 (version 2 and 3, little-endian).
 """
 
@@ -59,7 +59,9 @@ def read_header(path: Path) -> GGUFHeader:
     """
     with path.open("rb") as file:
         if file.read(len(_MAGIC)) != _MAGIC:
-            raise NotAModel(f"{path} is not a GGUF file (it does not start with 'GGUF')", "Give a model in GGUF format.")
+            raise NotAModel(
+                f"{path} is not a GGUF file (it does not start with 'GGUF')", "Give a model in GGUF format."
+            )
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return _Cursor(data, path).header()
 

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 
 from edge_autoglm.errors import NotAModel, UnsupportedModel
 from edge_autoglm.export.checkpoint import TokenizerFiles
-from edge_autoglm.export.sources.json_file import read_json, read_json_if_there
+from edge_autoglm.export.sources.text_files import read_json, read_json_if_there, read_text
 
 
 def tokenizer_files(folder: Path, config: Mapping[str, Any]) -> TokenizerFiles:
@@ -84,9 +84,9 @@ def _adds_bos(settings: Mapping[str, Any], tokenizer: Tokenizer, bos: str) -> bo
 
 
 def _chat_template(folder: Path, settings: Mapping[str, Any]) -> str | None:
-    """From ``chat_template.jinja``, ``chat_template.json`` or ``tokenizer_config.json``, as transformers looks it up."""
+    """From ``chat_template.jinja``, ``chat_template.json`` or ``tokenizer_config.json``, the first that has one."""
     if (folder / "chat_template.jinja").is_file():
-        return (folder / "chat_template.jinja").read_text(encoding="utf-8")
+        return read_text(folder / "chat_template.jinja")
     template = read_json_if_there(folder / "chat_template.json").get("chat_template", settings.get("chat_template"))
     if isinstance(template, list):
         named = {entry.get("name"): entry.get("template") for entry in template if isinstance(entry, dict)}

@@ -68,12 +68,13 @@ def _download(repo_id: str, progress: Progress) -> Path:
 
 def byte_counter(progress: Progress) -> type[Any]:
     """A progress-bar class for ``huggingface_hub`` that reports bytes and draws nothing."""
-    from huggingface_hub.utils import tqdm
+    from huggingface_hub.utils.tqdm import tqdm
 
     class ByteCounter(tqdm):
         def __init__(self, *args: Any, **options: Any) -> None:
             options.pop("name", None)
-            super().__init__(*args, **{**options, "disable": False, "file": io.StringIO()})
+            # A disabled bar would not count, and without a terminal huggingface_hub disables it.
+            super().__init__(*args, **{**options, "disable": False, "file": io.StringIO()})  # type: ignore[no-untyped-call]
 
         def display(self, *args: Any, **options: Any) -> None:
             if self.unit == "B" and self.total:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -28,14 +29,16 @@ def open_checkpoint(source: str, progress: Progress = silent) -> Checkpoint:
         SourceError: It does not exist, cannot be read, is damaged or of an unknown kind.
         MissingDependency: A package of the extra ``export`` is needed.
     """
-    path = Path(source).expanduser()
+    path = Path(os.path.expanduser(source))  # unlike Path.expanduser, leaves the home of an unknown user alone
     try:
         if path.is_dir():
             return SafetensorsFolder(path)
         if path.is_file():
             return _open_file(path)
     except OSError as error:
-        raise SourceError(f"{source} cannot be read ({error.strerror})", "Check the path and its permissions.") from error
+        raise SourceError(
+            f"{source} cannot be read ({error.strerror})", "Check the path and its permissions."
+        ) from error
     if path.suffix != ".gguf" and _HUB_ID.fullmatch(source):
         return open_hub(source, progress)
     raise SourceNotFound(f"there is no file or folder {source}", _EXPECTED)

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from edge_autoglm.errors import NotAModel, SourceNotFound, UnsupportedModel
 from edge_autoglm.export.checkpoint import TokenizerFiles
 from edge_autoglm.export.sources.hf_tokenizer import tokenizer_files
-from edge_autoglm.export.sources.json_file import read_json
 from edge_autoglm.export.sources.safetensors_header import TensorEntry, read_header
+from edge_autoglm.export.sources.text_files import read_json
 
 _SINGLE = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
@@ -24,8 +24,8 @@ class SafetensorsFolder:
     """A Hugging Face checkpoint folder. Implements ``Checkpoint``.
 
     Args:
-        folder: Holds ``config.json`` and ``model.safetensors`` or shards with their index. Headers are read and checked;
-            weights stay on disk.
+        folder: Holds ``config.json`` and ``model.safetensors``, or shards with their index. Headers are read and
+            checked; weights stay on disk.
         location: What messages call the checkpoint; the folder by default.
 
     Raises:

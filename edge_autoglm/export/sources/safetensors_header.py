@@ -6,7 +6,6 @@ the file. Layout: 8 bytes of header length (little-endian), a JSON object, then 
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy.typing as npt
 
 from edge_autoglm.errors import NotAModel, TruncatedSource, UnsupportedModel
 from edge_autoglm.export.sources.spans import check_size, read_span
+from edge_autoglm.export.sources.text_files import parse_object
 
 _LENGTH_BYTES = 8
 _MAX_HEADER = 100_000_000
@@ -71,22 +71,12 @@ def read_header(path: Path) -> dict[str, TensorEntry]:
         start = _LENGTH_BYTES + length
         if size < start:
             raise TruncatedSource(f"{path} ends inside its header: expected {start} bytes, got {size}", _AGAIN)
-        rows = _rows(path, file.read(length))
+        rows = parse_object(file.read(length), f"the header of {path}")
     entries = {name: _entry(path, name, row, start) for name, row in rows.items() if name != "__metadata__"}
     ends = [(start + row["data_offsets"][1], name) for name, row in rows.items() if name in entries]
     for end, name in sorted(ends, reverse=True)[:1]:
         check_size(path, name, end)
     return entries
-
-
-def _rows(path: Path, header: bytes) -> dict[str, Any]:
-    try:
-        rows = json.loads(header)
-    except ValueError as error:
-        raise NotAModel(f"{path} is not a safetensors file (its header is not JSON)", _AGAIN) from error
-    if not isinstance(rows, dict):
-        raise NotAModel(f"{path} is not a safetensors file (its header is no JSON object)", _AGAIN)
-    return rows
 
 
 def _entry(path: Path, name: str, row: Any, start: int) -> TensorEntry:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from edge_autoglm.errors import TruncatedSource
+from edge_autoglm.errors import SourceError, TruncatedSource
 
 
 def check_size(path: Path, tensor: str, end: int) -> None:
@@ -26,8 +26,12 @@ def read_span(path: Path, tensor: str, offset: int, nbytes: int) -> npt.NDArray[
 
     Raises:
         TruncatedSource: The file has become shorter since it was opened.
+        SourceError: It cannot be read any more.
     """
-    raw = np.fromfile(path, dtype=np.uint8, count=nbytes, offset=offset)
+    try:
+        raw = np.fromfile(path, dtype=np.uint8, count=nbytes, offset=offset)
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read any more ({error.strerror})", "Leave it in place.") from error
     if raw.size < nbytes:
         raise _truncated(path, tensor, offset + nbytes, offset + raw.size)
     return raw

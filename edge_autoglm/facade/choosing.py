@@ -1,0 +1,53 @@
+"""Which variant answers a request: the frozen policy's choice, or the caller's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from edge_autoglm.learn.features import ContextValue, Features, featurise
+from edge_autoglm.learn.policy import FrozenPolicy, decision_id
+from edge_autoglm.prompts import Task, Variant, check_inputs
+from edge_autoglm.values import Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A decision with what the learner needs to know of it later."""
+
+    decision: Decision
+    variant: Variant
+    arms: tuple[str, ...]
+    features: Features
+
+
+def choose(
+    policy: FrozenPolicy,
+    task: Task,
+    inputs: Mapping[str, str],
+    context: Mapping[str, ContextValue] | None,
+    variant: str | None,
+    key: bytes,
+) -> Choice:
+    """Pick a variant.
+
+    Args:
+        policy: Of the generation that answers.
+        task: What is asked for.
+        inputs: Its inputs; checked here, so that a bad request draws nothing from the policy.
+        context: What the app knows besides.
+        variant: The caller's choice; ``None`` leaves it to the policy.
+        key: Under which words are hashed.
+
+    Raises:
+        InputRejected: The inputs or the context are unusable.
+        UnknownVariant: The task has no such variant.
+    """
+    check_inputs(task, inputs)
+    features = featurise(task.name, inputs, context, key)
+    arms = tuple(candidate.name for candidate in task.variants)
+    if variant is None:
+        decision = policy.pull(arms, features)
+    else:
+        decision = Decision(decision_id(), task.variant(variant).name, 1.0)
+    return Choice(decision, task.variant(decision.arm), arms, features)

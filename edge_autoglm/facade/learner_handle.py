@@ -1,0 +1,77 @@
+"""``Runtime.learner``: what the device has learnt, and putting it live."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from concurrent.futures import Future
+
+from edge_autoglm.facade.standby import GenerationBuilder
+from edge_autoglm.learn.learner import Learner, LearnerStatus
+from edge_autoglm.swap.buffer import DoubleBuffer
+from edge_autoglm.swap.outcome import RolledBack, SwapOutcome, Swapped
+from edge_autoglm.swap.swapper import Swapper
+
+_log = logging.getLogger("edge_autoglm")
+
+
+class LearnerHandle:
+    """Learning and promotion of one runtime. Thread-safe."""
+
+    def __init__(
+        self,
+        learner: Learner,
+        builder: GenerationBuilder,
+        buffer: DoubleBuffer,
+        swapper: Swapper,
+        promote_every: int | None,
+    ) -> None:
+        self._learner = learner
+        self._builder = builder
+        self._buffer = buffer
+        self._swapper = swapper
+        self._promote_every = promote_every
+        self._lock = threading.Lock()
+        self._rewards_since = 0
+        self._in_flight: Future[SwapOutcome] | None = None
+
+    def status(self) -> LearnerStatus:
+        """Pulls, rewards and shares of every task and variant."""
+        return self._learner.status()
+
+    def promote(self) -> SwapOutcome:
+        """Freeze what has been learnt, check it in the standby buffer and swap it in; returns when that is decided."""
+        return self._submit().result()
+
+    def rollback(self) -> RolledBack:
+        """Return to the generation before the active one, at once: model, prompts, KV and policy together.
+
+        Raises:
+            SwapError: There is none.
+        """
+        return self._swapper.rollback("asked for by the app")
+
+    def count_reward(self) -> None:
+        """Promote in the background after every ``promote_every`` rewards; one promotion at a time."""
+        if self._promote_every is None:
+            return
+        with self._lock:
+            self._rewards_since += 1
+            running = self._in_flight is not None and not self._in_flight.done()
+            if self._rewards_since < self._promote_every or running:
+                return
+            self._rewards_since = 0
+            self._in_flight = self._submit()
+
+    def _submit(self) -> Future[SwapOutcome]:
+        future = self._swapper.submit(lambda active: self._builder.with_policy(active, self._buffer.next_number()))
+        future.add_done_callback(log_outcome)
+        return future
+
+
+def log_outcome(future: Future[SwapOutcome]) -> None:
+    """Say in the log how a swap in the background ended, since its caller may not look."""
+    if future.cancelled() or future.exception() is not None:
+        return
+    outcome = future.result()
+    _log.log(logging.INFO if isinstance(outcome, Swapped) else logging.WARNING, "%s", outcome)

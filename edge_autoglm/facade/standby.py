@@ -1,0 +1,49 @@
+"""What goes into the standby buffer: a generation with a new policy, or one from another bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edge_autoglm.bundle import Bundle
+from edge_autoglm.facade.config import RuntimeConfig
+from edge_autoglm.facade.loading import load_model
+from edge_autoglm.learn.learner import Learner
+from edge_autoglm.prompts import Catalogue
+from edge_autoglm.swap.build import build_generation
+from edge_autoglm.swap.generation import Generation
+from edge_autoglm.values import Progress, silent
+
+
+class GenerationBuilder:
+    """Builds generations for one runtime. Weights are shared wherever the engine is the same."""
+
+    def __init__(self, learner: Learner, config: RuntimeConfig, threads: int) -> None:
+        self._learner = learner
+        self._config = config
+        self._threads = threads
+
+    def first(self, bundle: Bundle, progress: Progress = silent) -> Generation:
+        """The generation with which a runtime opens."""
+        catalogue = Catalogue.load(bundle.task_files())
+        model = load_model(bundle, self._threads, self._config)
+        policy = self._learner.frozen()
+        return build_generation(1, bundle.digest, model, catalogue, policy, None, "opened", progress)
+
+    def with_policy(self, active: Generation, number: int) -> Generation:
+        """The active generation with what has been learnt since."""
+        model = active.model.fork(self._config.slots)
+        policy = self._learner.frozen()
+        return build_generation(
+            number, active.bundle_digest, model, active.catalogue, policy, active, "learnt policy", silent
+        )
+
+    def from_bundle(self, active: Generation, number: int, path: Path) -> Generation:
+        """A generation from a bundle on disk, verified before anything of it is used."""
+        bundle = Bundle.open(path)
+        catalogue = Catalogue.load(bundle.task_files())
+        if bundle.fingerprint == active.model.engine.facts.fingerprint:
+            model = active.model.fork(self._config.slots)
+        else:
+            model = load_model(bundle, self._threads, self._config)
+        policy = self._learner.frozen()
+        return build_generation(number, bundle.digest, model, catalogue, policy, active, f"bundle {path.name}", silent)

@@ -1,0 +1,175 @@
+"""A YAML file as typed fields that know their path and line, so that every error can name both.
+
+The file is parsed with PyYAML's safe loader down to its nodes, and each field is read as the type that is wanted
+there. That avoids YAML's guesses: where a text is wanted, ``yes``, ``no``, ``1.10`` and ``2024-01-01`` are those texts.
+Two rules:
+
+- The last line break of a block scalar (``|``, ``|+``, ``>``) ends the scalar in the file and is no part of the text:
+  exactly one is taken off. Quoted text is taken as it stands, spaces and line breaks included.
+- A key that stands twice in a mapping, an unknown key and an empty value are errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from edge_autoglm.errors import TaskFileError
+from edge_autoglm.prompts.text import unusable
+
+_TAG = "tag:yaml.org,2002:"
+_READABLE_AS_TEXT = frozenset(_TAG + kind for kind in ("str", "int", "float", "bool", "timestamp", "value", "merge"))
+
+
+@dataclass(frozen=True)
+class Field:
+    """A value in a file.
+
+    Attributes:
+        file: The file's name.
+        path: Where the value stands, as ``variants[2].decoding``; empty for the whole file.
+        node: The parsed value.
+    """
+
+    file: str
+    path: str
+    node: yaml.Node
+
+    def error(self, problem: str, cure: str) -> TaskFileError:
+        """An error about this field: ``problem`` goes on where its name stops."""
+        line = self.node.start_mark.line + 1
+        return TaskFileError(f"{self.file}: {self.path or 'the file'} {problem} (line {line})", cure)
+
+    def mapping(self, required: Collection[str], optional: Collection[str] = ()) -> dict[str, Field]:
+        """The entries of a mapping with given keys.
+
+        Raises:
+            TaskFileError: It is no mapping, or a key is missing, unknown or there twice.
+        """
+        entries = self.entries()
+        for key, value in entries.items():
+            if key not in required and key not in optional:
+                known = ", ".join((*required, *optional))
+                raise value.error("is an unknown key", f"Use only the keys {known}.")
+        for key in required:
+            if key not in entries:
+                raise self.error(f"has no {key}", f"Add the key {key}.")
+        return entries
+
+    def entries(self) -> dict[str, Field]:
+        """The entries of a mapping with any keys.
+
+        Raises:
+            TaskFileError: It is no mapping, or a key is there twice.
+        """
+        if not isinstance(self.node, yaml.MappingNode):
+            raise self.error(f"is {_kind(self.node)}", "Write a mapping (key: value).")
+        found: dict[str, Field] = {}
+        for key_node, value_node in self.node.value:
+            key = Field(self.file, self._below("a key"), key_node).text()
+            field = Field(self.file, self._below(key), value_node)
+            if key in found:
+                raise field.error("is there twice", "Leave one of the two out.")
+            found[key] = field
+        return found
+
+    def items(self, at_least: int = 1) -> list[Field]:
+        """The elements of a list.
+
+        Raises:
+            TaskFileError: It is no list, or a shorter one than ``at_least``.
+        """
+        if not isinstance(self.node, yaml.SequenceNode):
+            raise self.error(f"is {_kind(self.node)}", "Write a list (- item).")
+        if len(self.node.value) < at_least:
+            raise self.error(f"has {len(self.node.value)} elements", f"Give at least {at_least}.")
+        return [Field(self.file, f"{self.path}[{i}]", node) for i, node in enumerate(self.node.value)]
+
+    def text(self) -> str:
+        """A text that is not empty.
+
+        Raises:
+            TaskFileError: It is no text, is empty, or has a NUL or half a surrogate pair.
+        """
+        node = self.node
+        if not isinstance(node, yaml.ScalarNode) or node.tag not in _READABLE_AS_TEXT:
+            raise self.error(f"is {_kind(node)}", "Write a text.")
+        text = str(node.value)
+        if node.style in ("|", ">"):
+            text = text.removesuffix("\n")
+        if not text:
+            raise self.error("is empty", "Write a text.")
+        problem = unusable(text)
+        if problem is not None:
+            raise self.error(problem, "Take it out.")
+        return text
+
+    def integer(self) -> int:
+        """A whole number.
+
+        Raises:
+            TaskFileError: It is something else.
+        """
+        if self.node.tag == _TAG + "int":
+            try:
+                return int(self.node.value)
+            except ValueError:  # hexadecimal, sexagesimal
+                pass
+        raise self.error(f"is {_kind(self.node)}", "Write a whole number.")
+
+    def number(self) -> float:
+        """A number.
+
+        Raises:
+            TaskFileError: It is something else.
+        """
+        if self.node.tag in (_TAG + "int", _TAG + "float"):
+            try:
+                return float(self.node.value)
+            except ValueError:  # .inf, .nan, sexagesimal
+                pass
+        raise self.error(f"is {_kind(self.node)}", "Write a number.")
+
+    def _below(self, key: str) -> str:
+        return f"{self.path}.{key}" if self.path else key
+
+
+def read_fields(path: Path) -> Field:
+    """Parse a file.
+
+    Raises:
+        TaskFileError: It cannot be read, is no YAML, or is empty.
+    """
+    try:
+        node = yaml.compose(path.read_bytes(), Loader=yaml.SafeLoader)
+    except OSError as error:
+        cause = f"{path.name}: the file cannot be read: {error.strerror or error}"
+        raise TaskFileError(cause, f"Check that {path} exists and may be read.") from error
+    except yaml.MarkedYAMLError as error:
+        line = "" if error.problem_mark is None else f" (line {error.problem_mark.line + 1})"
+        cause = f"{path.name}: the file is not YAML: {error.problem or error.context}{line}"
+        raise TaskFileError(cause, "Correct the indentation or the quoting there.") from error
+    except yaml.reader.ReaderError as error:
+        cause = f"{path.name}: the file is not text: {error.reason} at position {error.position}"
+        raise TaskFileError(cause, "Save it as UTF-8, without control characters.") from error
+    except RecursionError as error:
+        raise TaskFileError(f"{path.name}: the file is nested too deeply", "Flatten it.") from error
+    if node is None:
+        raise TaskFileError(f"{path.name}: the file is empty", "Write a task into it.")
+    return Field(path.name, "", node)
+
+
+def _kind(node: yaml.Node) -> str:
+    """What a value is, for a message."""
+    if isinstance(node, yaml.MappingNode):
+        return "a mapping"
+    if isinstance(node, yaml.SequenceNode):
+        return "a list"
+    if node.tag == _TAG + "null":
+        return "empty"
+    if node.tag == _TAG + "str":
+        return f"the text {node.value!r}"
+    return f"{node.value} ({node.tag.removeprefix(_TAG)})"

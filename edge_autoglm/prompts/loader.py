@@ -1,0 +1,253 @@
+"""Reads a task file.
+
+The format, by example (more in ``prompts/library``)::
+
+    name: sentiment                     # a-z, 0-9, _ and -
+    description: Positive or negative?
+    kind: classify                      # or generate
+    inputs: [text]                      # variables of the templates
+    labels: [positive, negative]        # classify only; visible to templates as ``labels``
+    decoding: {max_new_tokens: 64}      # for all variants; a variant's own settings win
+    variants:
+      - name: plain                     # must be there: the input as the user would type it
+        prompt: "{{ text }}"
+      - name: question
+        messages:                       # put together by the model's chat template
+          - {role: user, content: "Positive or negative? {{ text }}"}
+        answer: "It is"                 # begins the model's answer
+        verbalizer: {positive: " good", negative: " bad"}
+    probes:                             # at least two, for health checks
+      - {text: I liked it., expect: positive}
+      - {text: It broke at once.}
+
+How scalars are read, block scalars' last line break included, is said in ``fields``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from edge_autoglm.errors import InputRejected, RequestError, TaskFileError, TemplateError
+from edge_autoglm.prompts.fields import Field, read_fields
+from edge_autoglm.prompts.render import render
+from edge_autoglm.prompts.task import LABELS, PLAIN, Kind, Task, Variant
+from edge_autoglm.sandbox import undeclared_variables
+from edge_autoglm.values import Message, SamplingParams
+
+_TASK_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_INPUT_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_RESERVED = frozenset(
+    (LABELS, "expect", "self", "loop", "true", "false", "none", "not", "and", "or", "in", "is", "if", "else")
+)
+_ROLES = ("system", "user", "assistant")
+_DECODING = ("max_new_tokens", "temperature", "top_k", "top_p", "stop", "seed")
+
+
+def load_task(path: Path) -> Task:
+    """Read and check a task file.
+
+    Raises:
+        TaskFileError: A field is missing, unknown or wrong; names file, field and line.
+        TemplateError: A template has a syntax error, an undefined variable, or fails on a probe.
+    """
+    root = read_fields(path)
+    fields = root.mapping(
+        required=("name", "description", "kind", "inputs", "variants", "probes"), optional=("labels", "decoding")
+    )
+    kind = _kind(fields["kind"])
+    inputs = _names(fields["inputs"], _INPUT_NAME, "an input")
+    labels = _labels(root, fields.get("labels"), kind)
+    defaults = _decoding(fields["decoding"]) if "decoding" in fields else {}
+    variants = tuple(_variant(field, inputs, labels, defaults) for field in fields["variants"].items(at_least=2))
+    _check_variant_names(fields["variants"], variants)
+    probes = [_probe(field, inputs, labels) for field in fields["probes"].items(at_least=2)]
+    task = Task(
+        name=_name(fields["name"], _TASK_NAME, "a task"),
+        description=fields["description"].text(),
+        kind=kind,
+        inputs=inputs,
+        labels=labels,
+        variants=variants,
+        probes=tuple(texts for texts, _ in probes),
+        file=path.name,
+        expected=tuple(expected for _, expected in probes),
+    )
+    _try_out(task)
+    return task
+
+
+def _kind(field: Field) -> Kind:
+    text = field.text()
+    if text not in ("classify", "generate"):
+        raise field.error(f"is {text!r}", "Write classify or generate.")
+    return cast("Kind", text)
+
+
+def _name(field: Field, pattern: re.Pattern[str], what: str) -> str:
+    text = field.text()
+    if not pattern.fullmatch(text):
+        raise field.error(
+            f"is {text!r}, which cannot name {what}", "Use small letters, digits and _; begin with a letter."
+        )
+    return text
+
+
+def _names(field: Field, pattern: re.Pattern[str], what: str) -> tuple[str, ...]:
+    found: list[str] = []
+    for item in field.items():
+        name = _name(item, pattern, what)
+        if name in found:
+            raise item.error(f"is {name!r}, which is there twice", "Leave one of the two out.")
+        if name in _RESERVED:
+            raise item.error(f"is {name!r}, which means something else in a template", "Choose another name.")
+        found.append(name)
+    return tuple(found)
+
+
+def _labels(root: Field, field: Field | None, kind: Kind) -> tuple[str, ...]:
+    if kind == "generate":
+        if field is not None:
+            raise field.error("are given for a task that generates text", "Remove them, or make the kind classify.")
+        return ()
+    if field is None:
+        raise root.error("has no labels", "List the labels that the task chooses from.")
+    found: list[str] = []
+    for item in field.items(at_least=2):
+        label = item.text()
+        if label != label.strip() or "\n" in label:
+            raise item.error(f"is {label!r}, with white space around it", "Put the space into a verbalizer.")
+        if label in found:
+            raise item.error(f"is {label!r}, which is there twice", "Leave one of the two out.")
+        found.append(label)
+    return tuple(found)
+
+
+def _decoding(field: Field) -> dict[str, Any]:
+    """Settings by name, each in its own range."""
+    settings: dict[str, Any] = {}
+    for key, value in field.mapping(required=(), optional=_DECODING).items():
+        if key == "stop":
+            settings[key] = tuple(item.text() for item in value.items())
+            continue
+        settings[key] = value.number() if key in ("temperature", "top_p") else value.integer()
+        try:
+            SamplingParams(**{key: settings[key]})
+        except RequestError as error:
+            raise value.error(f"is {settings[key]}", error.cure) from error
+    return settings
+
+
+def _variant(field: Field, inputs: tuple[str, ...], labels: tuple[str, ...], defaults: Mapping[str, Any]) -> Variant:
+    fields = field.mapping(
+        required=("name",), optional=("description", "prompt", "messages", "answer", "decoding", "verbalizer")
+    )
+    if ("prompt" in fields) == ("messages" in fields):
+        raise field.error("has not exactly one of prompt and messages", "Give one of the two.")
+    if "answer" in fields and "prompt" in fields:
+        raise fields["answer"].error("stands beside a prompt", "Write it at the end of the prompt.")
+    own = _decoding(fields["decoding"]) if "decoding" in fields else {}
+    variant = Variant(
+        name=_name(fields["name"], _TASK_NAME, "a variant"),
+        prompt=fields["prompt"].text() if "prompt" in fields else None,
+        messages=_messages(fields["messages"]) if "messages" in fields else None,
+        sampling=SamplingParams(**{**defaults, **own}),
+        verbalizer=_verbalizer(fields["verbalizer"], labels) if "verbalizer" in fields else {},
+        description=fields["description"].text() if "description" in fields else "",
+        answer=fields["answer"].text() if "answer" in fields else None,
+        origin=f"{field.file}: {field.path}",
+    )
+    _check_variables(field, variant, inputs, labels)
+    _check_texts_differ(field, variant, labels)
+    return variant
+
+
+def _messages(field: Field) -> tuple[Message, ...]:
+    messages: list[Message] = []
+    for item in field.items():
+        fields = item.mapping(required=("role", "content"))
+        role = fields["role"].text()
+        if role not in _ROLES:
+            raise fields["role"].error(f"is {role!r}", f"Write one of {', '.join(_ROLES)}.")
+        messages.append(Message(role=role, content=fields["content"].text()))
+    if messages[-1]["role"] != "user":
+        raise field.error("do not end with the user's turn", "End with role user; answer begins the model's turn.")
+    return tuple(messages)
+
+
+def _verbalizer(field: Field, labels: tuple[str, ...]) -> dict[str, str]:
+    if not labels:
+        raise field.error("is given for a task that generates text", "Remove it, or make the kind classify.")
+    texts: dict[str, str] = {}
+    for label, text in field.entries().items():
+        if label not in labels:
+            raise text.error("is not one of the labels", f"Use only {', '.join(labels)}.")
+        texts[label] = text.text()
+    return texts
+
+
+def _check_variables(field: Field, variant: Variant, inputs: tuple[str, ...], labels: tuple[str, ...]) -> None:
+    """Every variable is defined, every input is used, every template compiles."""
+    known = {*inputs, LABELS} if labels else set(inputs)
+    used: set[str] = set()
+    for where, source in variant.sources().items():
+        used |= undeclared_variables(source, f"{field.file}: {field.path}.{where}")
+        for name in sorted(used - known):
+            cause = f"{field.file}: {field.path}.{where} of variant {variant.name} uses the undefined variable {name!r}"
+            raise TemplateError(cause, f"Use only {', '.join(sorted(known))}.")
+    for name in inputs:
+        if name not in used:
+            raise field.error(
+                f"({variant.name}) never uses the input {name!r}", f"Put {{{{ {name} }}}} into a template."
+            )
+
+
+def _check_texts_differ(field: Field, variant: Variant, labels: tuple[str, ...]) -> None:
+    """Two labels with the same text would always score the same."""
+    seen: dict[str, str] = {}
+    for label in labels:
+        text = variant.verbalizer.get(label, label).strip()
+        if text in seen:
+            problem = f"({variant.name}) has the text {text!r} for both {seen[text]} and {label}"
+            raise field.error(problem, "Give each label its own text in the verbalizer.")
+        seen[text] = label
+
+
+def _check_variant_names(field: Field, variants: tuple[Variant, ...]) -> None:
+    names = [variant.name for variant in variants]
+    for i, name in enumerate(names):
+        if name in names[:i]:
+            raise field.items()[i].error(f"has the name {name!r} of another variant", "Rename one of them.")
+    if PLAIN not in names:
+        cure = f"Add a variant {PLAIN} that passes on the input as the user would type it."
+        raise field.error(f"have none named {PLAIN}", cure)
+
+
+def _probe(field: Field, inputs: tuple[str, ...], labels: tuple[str, ...]) -> tuple[dict[str, str], str | None]:
+    """Inputs, and the label expected for them if the file says."""
+    fields = field.mapping(required=inputs, optional=("expect",) if labels else ())
+    texts = {name: fields[name].text() for name in inputs}
+    if "expect" not in fields:
+        return texts, None
+    expected = fields["expect"].text()
+    if expected not in labels:
+        raise fields["expect"].error(f"is {expected!r}", f"Write one of {', '.join(labels)}.")
+    return texts, expected
+
+
+def _try_out(task: Task) -> None:
+    """Render every variant on every probe, so that a template that cannot work fails here and not at a request."""
+    for variant in task.variants:
+        for probe in task.probes:
+            try:
+                render(task, variant, probe, _contents_only)
+            except InputRejected as error:
+                cause = f"{variant.origin} ({variant.name}) renders a probe to nothing"
+                raise TaskFileError(cause, "Correct its template.") from error
+
+
+def _contents_only(messages: Sequence[Message]) -> str:
+    """Stands in for the model's chat template, which a task file does not know."""
+    return "\n".join(message["content"] for message in messages)
