@@ -105,7 +105,7 @@ def _write_texts(writer: BundleWriter, texts: TokenizerFiles, tasks: Sequence[Pa
 
 def _facts(checkpoint: Checkpoint, spec: DecoderSpec, texts: TokenizerFiles) -> ModelFacts:
     return ModelFacts(
-        name=str(checkpoint.config.get("_name_or_path") or Path(checkpoint.location).stem),
+        name=str(checkpoint.config.get("_name_or_path") or Path(checkpoint.location).name.removesuffix(".gguf")),
         family=spec.family,
         parameters=spec.parameters,
         vocab_size=spec.vocab_size,

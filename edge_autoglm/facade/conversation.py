@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Union
 
 from edge_autoglm.errors import RequestError
 from edge_autoglm.runtime.model import LanguageModel
 from edge_autoglm.values import Message
 
-Prompt = Union[str, Sequence[Message]]
+Prompt = str | Sequence[Message]
 
 
 def encode(model: LanguageModel, prompt: Prompt) -> list[int]:

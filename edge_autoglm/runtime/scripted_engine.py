@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from edge_autoglm.errors import EngineError
 from edge_autoglm.runtime.engine import Chunk, EngineFacts, KVPrefix, Logits
-from edge_autoglm.runtime.slot_checks import check_chunks, check_held, check_prefix, check_slot
+from edge_autoglm.runtime.slot_checks import check_chunks, check_held, check_open, check_prefix, check_slot
 
 _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
@@ -99,25 +99,26 @@ class ScriptedEngine:
 
     def forward(self, chunks: Sequence[Chunk]) -> list[Logits]:
         """Append each chunk to its slot; see ``Engine.forward``."""
-        self._check_open()
+        check_open(self._closed)
         check_chunks(chunks, self._lengths(), self._facts)
         return [self._run(chunk) for chunk in chunks]
 
     def length(self, slot: int) -> int:
         """Tokens that the slot holds."""
+        check_open(self._closed)
         check_slot(slot, self._facts)
         return len(self._tokens[slot])
 
     def truncate(self, slot: int, length: int) -> None:
         """Forget all but the first ``length`` tokens."""
-        self._check_open()
+        check_open(self._closed)
         check_held(slot, length, self._lengths(), self._facts)
         del self._tokens[slot][length:]
         del self._hashes[slot][length:]
 
     def copy_out(self, slot: int, length: int) -> KVPrefix:
         """Copy the first ``length`` tokens of the slot."""
-        self._check_open()
+        check_open(self._closed)
         check_held(slot, length, self._lengths(), self._facts)
         tokens = np.array(self._tokens[slot][:length], dtype=np.int64)
         tokens.flags.writeable = False
@@ -125,7 +126,7 @@ class ScriptedEngine:
 
     def copy_in(self, slot: int, prefix: KVPrefix, length: int | None = None) -> None:
         """Replace the slot's content by the first ``length`` tokens of a prefix."""
-        self._check_open()
+        check_open(self._closed)
         count = prefix.length if length is None else length
         check_prefix(slot, prefix, count, self._facts)
         tokens = [int(token) for token in prefix.arrays[0][:count]]
@@ -135,16 +136,12 @@ class ScriptedEngine:
 
     def fork(self, slots: int) -> ScriptedEngine:
         """The same function with empty slots of its own."""
-        self._check_open()
+        check_open(self._closed)
         return ScriptedEngine(self._facts.vocab_size, slots, self._facts.capacity, self._seed, self._script)
 
     def close(self) -> None:
         """Refuse every later call that needs the slots."""
         self._closed = True
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise EngineError("the engine is closed", "Open it again, or keep it open until the last request ends.")
 
     def _lengths(self) -> list[int]:
         return [len(tokens) for tokens in self._tokens]

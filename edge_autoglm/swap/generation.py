@@ -16,15 +16,20 @@ from edge_autoglm.runtime.model import LanguageModel
 
 @dataclass(frozen=True, slots=True)
 class Resident:
-    """The KV prefix of a variant's static part, held in memory by a generation.
+    """The static part of a variant's prompt, whose KV a generation holds in memory.
 
     Attributes:
-        tokens: Prompt tokens that a request of the variant need not compute.
-        nbytes: Host memory; variants whose static parts are equal share it.
+        prefix: Token ids; empty if no two renderings begin alike.
+        nbytes: KV held for them; variants whose prompts begin alike share it.
     """
 
-    tokens: int
+    prefix: tuple[int, ...]
     nbytes: int
+
+    @property
+    def tokens(self) -> int:
+        """Prompt tokens that a request of the variant need not compute."""
+        return len(self.prefix)
 
 
 class Generation:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Union
+
+from edge_autoglm.errors import EdgeAutoGLMError
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,4 +31,9 @@ class RolledBack:
     """Number of the generation that is active now."""
 
 
-SwapOutcome = Union[Swapped, Rejected, RolledBack]
+SwapOutcome = Swapped | Rejected | RolledBack
+
+
+def cause_of(error: Exception) -> str:
+    """An error as part of a reason. Our own say it all; others need their type (``KeyError('x')`` reads as ``'x'``)."""
+    return str(error) if isinstance(error, EdgeAutoGLMError) else f"{type(error).__name__}: {error}"

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from edge_autoglm.errors import EdgeAutoGLMError, SwapError
+from edge_autoglm.errors import SwapError
 from edge_autoglm.swap.buffer import DoubleBuffer
+from edge_autoglm.swap.comparison import Clock
 from edge_autoglm.swap.generation import Generation
 from edge_autoglm.swap.health import HealthPolicy, check
-from edge_autoglm.swap.outcome import Rejected, RolledBack, SwapOutcome
+from edge_autoglm.swap.outcome import Rejected, RolledBack, SwapOutcome, cause_of
 
 Build = Callable[[Generation], Generation]
 """Makes a candidate, which it then no longer owns, from the active generation, which is leased while it runs."""
+
+_MAX_REASONS = 3
 
 
 class Swapper:
@@ -26,11 +30,15 @@ class Swapper:
     Args:
         buffer: Its active generation is what a candidate is built from and compared with.
         health: Limits of the health check.
+        clock: With which it measures latency, in seconds.
     """
 
-    def __init__(self, buffer: DoubleBuffer, health: HealthPolicy | None = None) -> None:
+    def __init__(
+        self, buffer: DoubleBuffer, health: HealthPolicy | None = None, clock: Clock = time.perf_counter
+    ) -> None:
         self._buffer = buffer
         self._health = health or HealthPolicy()
+        self._clock = clock
         self._closed = threading.Event()
         self._standby = ThreadPoolExecutor(max_workers=1, thread_name_prefix="edge-autoglm-standby")
 
@@ -75,7 +83,7 @@ class Swapper:
         try:
             candidate = build(active)
         except Exception as error:  # whatever a build does wrong must not reach the requests
-            return Rejected(_cause(error))
+            return Rejected(cause_of(error))
         if candidate.model is active.model:  # freeing the candidate would free the active generation's model
             return Rejected(f"generation {candidate.number} uses the model object of the active one; fork it")
         fault = self._fault(candidate, active)
@@ -89,15 +97,16 @@ class Swapper:
 
     def _fault(self, candidate: Generation, active: Generation) -> str | None:
         try:
-            report = check(candidate, active, self._health)
+            report = check(candidate, active, self._health, self._clock)
         except Exception as error:  # a check that cannot finish has not passed
-            return _cause(error)
+            return cause_of(error)
         except BaseException:
             candidate.retire()
             raise
-        return None if report.passed else "; ".join(report.reasons)
+        return None if report.passed else _summary(report.reasons)
 
 
-def _cause(error: Exception) -> str:
-    """One line: our own errors say it all, others need their type (``KeyError('x')`` reads as ``'x'``)."""
-    return str(error) if isinstance(error, EdgeAutoGLMError) else f"{type(error).__name__}: {error}"
+def _summary(reasons: Sequence[str]) -> str:
+    """The first few reasons: a broken model fails every probe, and all of them say the same."""
+    more = len(reasons) - _MAX_REASONS
+    return "; ".join(reasons[:_MAX_REASONS]) + (f"; and {more} more" if more > 0 else "")

@@ -95,7 +95,7 @@ for _ in range(int(sys.argv[2])):
 def test_a_bundle_that_is_being_replaced_opens_as_the_old_or_the_new_one(bundle: Bundle, tmp_path: Path) -> None:
     valid = {bundle.digest, write_bundle(tmp_path / "other", OTHER).digest}
     seen = set()
-    with subprocess.Popen([sys.executable, "-c", REPLACER, str(bundle.root), "60"], cwd=ROOT) as replacer:
+    with subprocess.Popen([sys.executable, "-c", REPLACER, str(bundle.root), "12"], cwd=ROOT) as replacer:
         while replacer.poll() is None:
             seen.add(Bundle.open(bundle.root).digest)
     assert replacer.returncode == 0

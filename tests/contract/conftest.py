@@ -62,7 +62,7 @@ def engine_factory(request: pytest.FixtureRequest, exported: Callable[[str], Bun
             entry = bundle.engine("ort")
             engine = OrtEngine.load(
                 bundle.path(entry.graph),
-                fingerprint=entry.fingerprint,
+                fingerprint=bundle.fingerprint,
                 context_length=bundle.manifest.model.context_length,
                 slots=slots,
                 capacity=capacity,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -286,10 +287,19 @@ def test_fork_outlives_the_engine_and_the_other_way_round(engine_factory: Any) -
 def test_close_is_idempotent_and_final(engine_factory: Any) -> None:
     engine = engine_factory()
     engine.forward([Chunk(0, TEXT, ())])
+    prefix = engine.copy_out(0, 10)
     engine.close()
     engine.close()
-    with pytest.raises(EngineError, match="closed"):
-        engine.forward([Chunk(1, TEXT)])
+    uses: list[Callable[[], object]] = [
+        lambda: engine.forward([Chunk(1, TEXT)]),
+        lambda: engine.length(0),
+        lambda: engine.truncate(0, 1),
+        lambda: engine.copy_out(0, 10),
+        lambda: engine.copy_in(1, prefix),
+    ]
+    for use in uses:
+        with pytest.raises(EngineError, match="closed"):
+            use()
 
 
 def test_two_engines_live_side_by_side(engine_factory: Any) -> None:

@@ -10,23 +10,7 @@ import pytest
 from edge_autoglm.prompts import Task, load_task
 from edge_autoglm.sandbox import compile_template
 from edge_autoglm.values import Message
-
-HEADER = """\
-name: mood
-description: How does the writer feel?
-kind: classify
-inputs: [text]
-labels: [happy, sad]
-"""
-PROBES = """\
-probes:
-  - {text: What a day!, expect: happy}
-  - {text: It rained.}
-"""
-PLAIN = """\
-  - name: plain
-    prompt: "{{ text }}"
-"""
+from tests.prompts.task_texts import HEADER, PLAIN, PROBES
 
 
 @pytest.fixture
@@ -52,7 +36,9 @@ def chat() -> Callable[[Sequence[Message]], str]:
     """A chat template as checkpoints have them: a default system message, and white space around contents trimmed."""
     source = (
         "{% if messages[0].role != 'system' %}<sys>Be nice.</sys>\n{% endif %}"
-        "{% for message in messages %}<{{ message.role }}>{{ message.content | trim }}</{{ message.role }}>\n{% endfor %}"
+        "{% for message in messages %}"
+        "<{{ message.role }}>{{ message.content | trim }}</{{ message.role }}>\n"
+        "{% endfor %}"
         "<assistant>"
     )
     template = compile_template(source, "chat template")

@@ -33,7 +33,7 @@ def test_sentiment_has_at_least_eight_variants_of_both_styles() -> None:
     assert {variant.prompt is None for variant in variants} == {True, False}
 
 
-@pytest.mark.parametrize("task", BUILTIN.tasks, ids=lambda task: str(task.name))
+@pytest.mark.parametrize("task", BUILTIN.tasks, ids=lambda task: task.name)
 def test_variants_of_a_task_differ_and_plain_adds_no_engineering(task: Task, chat: ChatRenderer) -> None:
     asked = {(render(task, variant, task.probes[0], chat), variant.sampling) for variant in task.variants}
     assert len(asked) == len(task.variants)
@@ -43,7 +43,7 @@ def test_variants_of_a_task_differ_and_plain_adds_no_engineering(task: Task, cha
     assert len(render(task, plain, dict.fromkeys(task.inputs, "x"))) < 30 if plain.prompt else True
 
 
-@pytest.mark.parametrize("task", BUILTIN.tasks, ids=lambda task: str(task.name))
+@pytest.mark.parametrize("task", BUILTIN.tasks, ids=lambda task: task.name)
 def test_label_texts_differ_and_are_spaced(task: Task, chat: ChatRenderer) -> None:
     for variant in task.variants:
         prompt = render(task, variant, task.probes[0], chat)
@@ -59,7 +59,7 @@ def test_every_builtin_file_is_named_after_its_task() -> None:
 
 
 def test_an_unknown_task_lists_those_there_are() -> None:
-    with pytest.raises(UnknownTask, match="there is no task 'sentimental'. Name one of: ask, sentiment, "):
+    with pytest.raises(UnknownTask, match=r"there is no task 'sentimental'\. Name one of: ask, sentiment, "):
         BUILTIN.task("sentimental")
     with pytest.raises(UnknownTask, match="Add task files"):
         Catalogue([]).task("sentiment")
@@ -67,5 +67,5 @@ def test_an_unknown_task_lists_those_there_are() -> None:
 
 def test_two_files_with_the_same_task_are_an_error(write_task: Callable[[str], Path]) -> None:
     twin = write_task(builtin_task_files()[0].read_text(encoding="utf-8"))
-    with pytest.raises(TaskFileError, match="mood.yaml: name 'ask' is the name of ask.yaml too"):
+    with pytest.raises(TaskFileError, match=r"mood\.yaml: name 'ask' is the name of ask\.yaml too"):
         Catalogue.load([*builtin_task_files(), twin])

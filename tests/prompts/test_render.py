@@ -47,7 +47,9 @@ def test_an_input_comes_out_as_it_is(text: str) -> None:
     assert render(task(PLAIN), PLAIN, {"text": text}) == text
 
 
-@pytest.mark.parametrize("text", ["{{ labels }}", "{% if x %}", "{# gone #}", "{{ ''.__class__.__mro__ }}", "{% raw %}"])
+@pytest.mark.parametrize(
+    "text", ["{{ labels }}", "{% if x %}", "{# gone #}", "{{ ''.__class__.__mro__ }}", "{% raw %}"]
+)
 def test_template_syntax_in_an_input_stays_text(chat: ChatRenderer, text: str) -> None:
     assert render(task(PLAIN), PLAIN, {"text": text}) == text
     assert f"happy or sad? {text}</user>" in render(task(CHAT), CHAT, {"text": text}, chat)
@@ -77,7 +79,7 @@ def test_unusable_inputs_are_rejected(inputs: dict[str, str], cause: str) -> Non
 
 
 def test_the_cure_lists_the_tasks_inputs() -> None:
-    with pytest.raises(InputRejected, match="Give exactly the inputs of the task, as texts: text, tone."):
+    with pytest.raises(InputRejected, match=r"Give exactly the inputs of the task, as texts: text, tone\."):
         render(task(PLAIN, inputs=("text", "tone")), PLAIN, {"txt": "x"})
 
 

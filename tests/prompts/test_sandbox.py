@@ -33,7 +33,9 @@ def test_values_are_never_read_as_template_source(text: str) -> None:
     assert render("[{{ x }}]", x=text) == f"[{text}]"
 
 
-@pytest.mark.parametrize("attack", ["{{ 7 * 7 }}", "{% raw %}", "{{ ''.__class__ }}", "{# #}", "{{ raise_exception('x') }}"])
+@pytest.mark.parametrize(
+    "attack", ["{{ 7 * 7 }}", "{% raw %}", "{{ ''.__class__ }}", "{# #}", "{{ raise_exception('x') }}"]
+)
 def test_template_syntax_in_a_value_stays_text(attack: str) -> None:
     assert render("{{ x }}", x=attack) == attack
 
@@ -62,7 +64,9 @@ def test_leaving_the_sandbox_is_an_error(source: str) -> None:
     assert "line 1" in str(caught.value)
 
 
-@pytest.mark.parametrize("source", ["{% for i in range(10 ** 9) %}x{% endfor %}", "{% include 'mood.yaml' %}", "{{ 1 / 0 }}"])
+@pytest.mark.parametrize(
+    "source", ["{% for i in range(10 ** 9) %}x{% endfor %}", "{% include 'mood.yaml' %}", "{{ 1 / 0 }}"]
+)
 def test_whatever_an_expression_raises_becomes_a_template_error(source: str) -> None:
     with pytest.raises(TemplateError, match=r"variants\[1\].prompt, line 2 failed"):
         render("\n" + source)
@@ -81,7 +85,9 @@ def test_nothing_random_and_no_clock(source: str) -> None:
 
 
 def test_an_undefined_variable_is_named_with_its_line() -> None:
-    with pytest.raises(TemplateError, match=r"variants\[1\].prompt, line 3 uses something undefined: 'txet' is undefined"):
+    with pytest.raises(
+        TemplateError, match=r"variants\[1\].prompt, line 3 uses something undefined: 'txet' is undefined"
+    ):
         render("a\nb\n{{ txet }}")
 
 

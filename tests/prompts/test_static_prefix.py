@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -102,12 +104,19 @@ def branches(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     return st.one_of(
         st.builds("{{% if {} %}}{}{{% else %}}{}{{% endif %}}".format, NEGATED, inner, inner),
         st.builds("{{%- if {} -%}}{}{{%- endif %}}".format, NEGATED, inner),
-        st.builds("{{% for part in text.split() %}}{}{{{{ part }}}}{{% endfor %}}".format, inner),
     )
 
 
+def loops(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return st.builds("{{% for part in text.split() %}}{}{{{{ part }}}}{{% endfor %}}".format, inner)
+
+
 FLAT = st.lists(st.one_of(LITERALS, OUTPUTS), max_size=3).map("".join)
-NESTED = st.lists(st.one_of(LITERALS, OUTPUTS, branches(FLAT), branches(branches(FLAT))), min_size=1, max_size=4)
+NESTED = st.lists(
+    st.one_of(LITERALS, OUTPUTS, branches(FLAT), branches(branches(FLAT)), branches(loops(LITERALS)), loops(LITERALS)),
+    min_size=1,
+    max_size=4,
+)
 TEXTS = st.one_of(
     st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\0")),
     st.lists(WORDS, max_size=4).map(" ".join),
@@ -116,7 +125,7 @@ TEXTS = st.one_of(
 
 
 @given(NESTED.map("".join), st.lists(TEXTS, min_size=1, max_size=8))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_every_rendering_starts_with_it(template: str, texts: list[str]) -> None:
     variant = Variant("v", prompt="." + template)  # never empty, so that nothing is rejected
     prefix = static_prefix(task(variant), variant)
@@ -124,11 +133,12 @@ def test_every_rendering_starts_with_it(template: str, texts: list[str]) -> None
         assert render(task(variant), variant, {"text": text}).startswith(prefix)
 
 
-@pytest.mark.parametrize("path", builtin_task_files(), ids=lambda path: str(path.stem))
-def test_every_builtin_prompt_starts_with_its_prefix(path: object, chat: ChatRenderer) -> None:
-    builtin = load_task(path)  # type: ignore[arg-type]
+@pytest.mark.parametrize("path", builtin_task_files(), ids=lambda path: path.stem)
+def test_of_every_builtin_prompt_only_the_input_and_what_follows_is_left(path: Path, chat: ChatRenderer) -> None:
+    builtin = load_task(path)
     for variant in builtin.variants:
         prefix = static_prefix(builtin, variant, chat)
         for probe in builtin.probes:
             rest = render(builtin, variant, probe, chat).removeprefix(prefix)
-            assert rest.startswith(next(iter(probe.values()))), variant.name
+            # A chat template that trims makes the white space before an empty input depend on the input.
+            assert rest.lstrip().startswith(next(iter(probe.values()))), variant.name

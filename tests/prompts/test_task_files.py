@@ -10,7 +10,7 @@ import pytest
 from edge_autoglm.errors import PromptError, TaskFileError, TemplateError, UnknownVariant
 from edge_autoglm.prompts import Task, load_task
 from edge_autoglm.values import SamplingParams
-from tests.prompts.conftest import HEADER, PLAIN, PROBES
+from tests.prompts.task_texts import HEADER, PLAIN, PROBES
 
 Write = Callable[[str], Path]
 LoadVariants = Callable[[str], Task]
@@ -54,7 +54,7 @@ def test_a_whole_file(write_task: Write) -> None:
 
 
 def test_an_unknown_variant_lists_those_there_are(write_task: Write) -> None:
-    with pytest.raises(UnknownVariant, match="no variant 'chatty'. Name one of: plain, chat."):
+    with pytest.raises(UnknownVariant, match=r"no variant 'chatty'\. Name one of: plain, chat\."):
         load_task(write_task(WHOLE)).variant("chatty")
 
 
@@ -91,7 +91,12 @@ def test_the_fingerprint_covers_what_decides_an_answer_and_nothing_else(write_ta
     original = load_task(write_task(WHOLE)).fingerprint
     for same in (("A question.", "The question."), ("What a day!", "Hooray!")):
         assert load_task(write_task(WHOLE.replace(*same))).fingerprint == original
-    for other in (("Happy or sad?", "Sad or happy?"), ("seed: 3", "seed: 4"), (" glad", " merry"), ("name: mood", "name: moo")):
+    for other in (
+        ("Happy or sad?", "Sad or happy?"),
+        ("seed: 3", "seed: 4"),
+        (" glad", " merry"),
+        ("name: mood", "name: moo"),
+    ):
         assert load_task(write_task(WHOLE.replace(*other))).fingerprint != original
 
 
@@ -128,9 +133,17 @@ def test_the_fingerprint_covers_what_decides_an_answer_and_nothing_else(write_ta
         ("name: chat", "name: plain", "mood.yaml: variants[1] has the name 'plain' of another variant"),
         ("name: plain", "name: raw", "mood.yaml: variants have none named plain"),
         ("    answer:", "    lead_in:", "mood.yaml: variants[1].lead_in is an unknown key"),
-        ("    messages:", "    prompt: x\n    messages:", "mood.yaml: variants[1] has not exactly one of prompt and messages"),
+        (
+            "    messages:",
+            "    prompt: x\n    messages:",
+            "mood.yaml: variants[1] has not exactly one of prompt and messages",
+        ),
         ('    prompt: "{{ text }}"\n', "", "mood.yaml: variants[0] has not exactly one of prompt and messages"),
-        ('    prompt: "{{ text }}"', '    prompt: "{{ text }}"\n    answer: x', "mood.yaml: variants[0].answer stands beside"),
+        (
+            '    prompt: "{{ text }}"',
+            '    prompt: "{{ text }}"\n    answer: x',
+            "mood.yaml: variants[0].answer stands beside",
+        ),
         ("role: system", "role: boss", "mood.yaml: variants[1].messages[0].role is 'boss'"),
         ("role: user", "role: assistant", "mood.yaml: variants[1].messages do not end with the user's turn"),
         ("content: You know people.", "contents: x", "mood.yaml: variants[1].messages[0].contents is an unknown key"),
@@ -160,10 +173,22 @@ def test_a_mistake_names_file_and_field(write_task: Write, old: str, new: str, m
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("Happy or sad?", "{{ mood }}", "mood.yaml: variants[1].messages[1].content of variant chat uses the undefined variable 'mood'"),
-        ("answer: The", "answer: '{{ x }}' #", "mood.yaml: variants[1].answer of variant chat uses the undefined variable 'x'"),
+        (
+            "Happy or sad?",
+            "{{ mood }}",
+            "mood.yaml: variants[1].messages[1].content of variant chat uses the undefined variable 'mood'",
+        ),
+        (
+            "answer: The",
+            "answer: '{{ x }}' #",
+            "mood.yaml: variants[1].answer of variant chat uses the undefined variable 'x'",
+        ),
         ("Happy or sad?", "{% if %}", "mood.yaml: variants[1].messages[1].content, line 1 has a syntax error"),
-        ("Happy or sad?", "{{ text.mood }}", "mood.yaml: variants[1].messages[1].content, line 1 uses something undefined"),
+        (
+            "Happy or sad?",
+            "{{ text.mood }}",
+            "mood.yaml: variants[1].messages[1].content, line 1 uses something undefined",
+        ),
         ("Happy or sad?", "{{ text / 2 }}", "mood.yaml: variants[1].messages[1].content, line 1 failed: TypeError"),
     ],
 )
@@ -173,9 +198,11 @@ def test_a_wrong_template_names_file_variant_and_variable(write_task: Write, old
     assert message in caught.value.cause
 
 
-def test_labels_are_visible_to_templates_of_a_classification_only(write_task: Write, load_variants: LoadVariants) -> None:
+def test_labels_are_visible_to_templates_of_a_classification_only(
+    write_task: Write, load_variants: LoadVariants
+) -> None:
     variant = '  - name: other\n    prompt: "{{ labels | join }} {{ text }}"\n'
-    assert load_variants(variant).variant("other")
+    assert len(load_variants(variant).variants) == 2
     generate = HEADER.replace("classify", "generate").replace("labels: [happy, sad]\n", "")
     probes = PROBES.replace(", expect: happy", "")
     with pytest.raises(TemplateError, match="undefined variable 'labels'"):
@@ -184,7 +211,7 @@ def test_labels_are_visible_to_templates_of_a_classification_only(write_task: Wr
 
 def test_a_variant_that_says_nothing_is_an_error(load_variants: LoadVariants) -> None:
     with pytest.raises(TaskFileError, match=r"variants\[1\] \(other\) renders a probe to nothing"):
-        load_variants("  - name: other\n    prompt: \"{{ text[:0] }}\"\n")
+        load_variants('  - name: other\n    prompt: "{{ text[:0] }}"\n')
 
 
 @pytest.mark.parametrize(
@@ -200,7 +227,7 @@ def test_a_variant_that_says_nothing_is_an_error(load_variants: LoadVariants) ->
         (b"name: a\n---\nname: b", "mood.yaml: the file is not YAML"),
         (b"name: \xff\xfe\x00", "mood.yaml: the file is not text"),
         (b"name: \x00", "mood.yaml: the file is not text"),
-        (b"[" * 100_000, "mood.yaml: the file is nested too deeply"),
+        (b"[" * 600, "mood.yaml: the file is nested too deeply"),
     ],
 )
 def test_a_file_that_is_no_task_is_an_error(tmp_path: Path, content: bytes, message: str) -> None:
@@ -224,12 +251,10 @@ def test_a_byte_order_mark_and_windows_line_ends_change_nothing(tmp_path: Path, 
     assert load_task(path).fingerprint == original
 
 
-def test_cutting_a_file_anywhere_loads_or_fails_cleanly(tmp_path: Path) -> None:
+def test_a_file_cut_anywhere_fails_cleanly(tmp_path: Path) -> None:
     path = tmp_path / "mood.yaml"
     whole = WHOLE.encode("utf-8")
-    for end in range(0, len(whole), 7):
+    for end in range(0, whole.index(b"probes:"), 7):
         path.write_bytes(whole[:end])
-        try:
+        with pytest.raises(PromptError, match=r"^mood\.yaml"):
             load_task(path)
-        except PromptError as error:
-            assert error.cause.startswith("mood.yaml")

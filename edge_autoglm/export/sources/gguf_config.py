@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+import numpy as np
+
 from edge_autoglm.errors import NotAModel, UnsupportedModel
 
 _FAMILY = "llama"
@@ -28,7 +30,8 @@ class _Metadata:
         value = self._metadata.get(f"{_FAMILY}.{key}", default)
         if not isinstance(value, float) or not 0 < value < float("inf"):
             raise self._complaint(key, value, "a positive number")
-        return value
+        # The converter rounded config.json's number to float32: the shortest decimal that rounds there is that number.
+        return float(str(np.float32(value)))
 
     def text(self, key: str, default: str) -> str:
         return str(self._metadata.get(f"{_FAMILY}.{key}", default))

@@ -7,6 +7,7 @@ the file. Layout: 8 bytes of header length (little-endian), a JSON object, then 
 from __future__ import annotations
 
 import math
+import operator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,18 +75,21 @@ def read_header(path: Path) -> dict[str, TensorEntry]:
         rows = parse_object(file.read(length), f"the header of {path}")
     entries = {name: _entry(path, name, row, start) for name, row in rows.items() if name != "__metadata__"}
     ends = [(start + row["data_offsets"][1], name) for name, row in rows.items() if name in entries]
-    for end, name in sorted(ends, reverse=True)[:1]:
-        check_size(path, name, end)
+    if ends:
+        end, last = max(ends)
+        check_size(path, last, end)
     return entries
 
 
 def _entry(path: Path, name: str, row: Any, start: int) -> TensorEntry:
     try:
-        dtype, shape, (begin, end) = str(row["dtype"]), tuple(int(size) for size in row["shape"]), row["data_offsets"]
-        sound = 0 <= begin <= end and end - begin == math.prod(shape) * _ITEM_BYTES.get(dtype, 0)
+        dtype, shape = str(row["dtype"]), tuple(operator.index(size) for size in row["shape"])
+        begin, end = (operator.index(offset) for offset in row["data_offsets"])
     except (KeyError, TypeError, ValueError) as error:
         raise NotAModel(f"{path}: the header row of tensor {name!r} is malformed", _AGAIN) from error
-    if not sound and dtype in _ITEM_BYTES:
+    # Of types that are not read, only the name is known.
+    nbytes = math.prod(shape) * _ITEM_BYTES[dtype] if dtype in _ITEM_BYTES else end - begin
+    if begin < 0 or min(shape, default=0) < 0 or end - begin != nbytes:
         raise NotAModel(f"{path}: tensor {name!r} is {dtype} {shape}, but has bytes {begin} to {end}", _AGAIN)
     return TensorEntry(path, name, dtype, shape, start + begin)
 

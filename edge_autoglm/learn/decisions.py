@@ -1,0 +1,90 @@
+"""Decisions that wait for their reward, in bounded memory."""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+from edge_autoglm.errors import PolicyError, UnknownDecision
+
+T = TypeVar("T")
+
+DEFAULT_CAPACITY = 100_000
+"""A decision of 30 features takes about 1 kB, so this many take 100 MB at most."""
+
+
+class DecisionBook(Generic[T]):
+    """Remembers what was decided until its reward arrives. Not thread-safe.
+
+    Of pending, answered and expired decisions, only the newest ``capacity`` each are kept. A decision that expires
+    counts as one whose reward is missing, never as one of reward 0.
+
+    Args:
+        capacity: At least 1.
+
+    Raises:
+        PolicyError: The capacity is below 1.
+
+    >>> book = DecisionBook[str](capacity=100)
+    >>> book.add("a1", "what was decided")
+    >>> book.answer("a1")
+    'what was decided'
+    >>> book.find("a1") is None    # answered already
+    True
+    """
+
+    def __init__(self, capacity: int = DEFAULT_CAPACITY) -> None:
+        if capacity < 1:
+            raise PolicyError(f"the capacity for pending decisions is {capacity}", "Give at least 1.")
+        self._capacity = capacity
+        # Dicts keep the order of insertion: the first key is the oldest.
+        self._pending: dict[str, T] = {}
+        self._answered: dict[str, None] = {}
+        self._expired: dict[str, None] = {}
+
+    def __len__(self) -> int:
+        """Decisions that wait."""
+        return len(self._pending)
+
+    def knows(self, decision_id: str) -> bool:
+        """Whether the id has been added, as far back as memory goes."""
+        return any(decision_id in ids for ids in (self._pending, self._answered, self._expired))
+
+    def add(self, decision_id: str, decided: T) -> None:
+        """Remember a decision; the oldest pending one expires where there is no room."""
+        self._pending[decision_id] = decided
+        if len(self._pending) > self._capacity:
+            oldest = next(iter(self._pending))
+            del self._pending[oldest]
+            self._keep(self._expired, oldest)
+
+    def find(self, decision_id: str) -> T | None:
+        """What was decided, or ``None`` where the reward has been given already.
+
+        Raises:
+            UnknownDecision: The id was never added, or has expired.
+        """
+        if decision_id in self._answered:
+            return None
+        if decision_id in self._pending:
+            return self._pending[decision_id]
+        shown = repr(decision_id)[:60]
+        if decision_id in self._expired:
+            raise UnknownDecision(
+                f"the decision {shown} expired: it is not among the newest {self._capacity} without feedback",
+                "Give feedback sooner, or leave it out; the decision counts as one without feedback.",
+            )
+        raise UnknownDecision(
+            f"the decision {shown} was never recorded here, or expired long ago",
+            "Give feedback with the id of a reply, to the runtime or state folder that made it.",
+        )
+
+    def answer(self, decision_id: str) -> T:
+        """Mark a pending decision as answered and return what was decided."""
+        decided = self._pending.pop(decision_id)
+        self._keep(self._answered, decision_id)
+        return decided
+
+    def _keep(self, ids: dict[str, None], decision_id: str) -> None:
+        ids[decision_id] = None
+        if len(ids) > self._capacity:
+            del ids[next(iter(ids))]

@@ -1,0 +1,139 @@
+"""First part of the health check: does every variant answer its task's probes?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from edge_autoglm.prompts.render import label_texts, render
+from edge_autoglm.prompts.task import Task, Variant
+from edge_autoglm.runtime.model import LanguageModel
+from edge_autoglm.swap.carried import same_model, same_variant
+from edge_autoglm.swap.generation import Generation
+from edge_autoglm.swap.outcome import cause_of
+from edge_autoglm.values import SamplingParams
+
+MIN_LOOP = 4
+"""Tokens from which on an endless repetition is told from emphasis."""
+
+_NO_CHARACTER = "\ufffd"
+"""What invalid UTF-8 decodes to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One probe of a task, put by one of its variants."""
+
+    task: Task
+    variant: Variant
+    number: int
+    """From 1, as people count."""
+    inputs: Mapping[str, str]
+
+    def __str__(self) -> str:
+        return f"task {self.task.name}, variant {self.variant.name}, probe {self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Outcome for all probes.
+
+    Attributes:
+        faults: Each names task, variant and probe.
+        asked: Probes that the candidate answered or failed.
+        carried: Probes not asked, because model and variant are those of the active generation.
+        excused: Faults that the active generation has as well: the candidate is no worse for them.
+    """
+
+    faults: tuple[str, ...]
+    asked: int
+    carried: int
+    excused: int
+
+
+def check_answers(
+    candidate: Generation, active: Generation, reference: LanguageModel, max_probes: int, new_tokens: int
+) -> Answers:
+    """Put the probes to the candidate, as requests would be.
+
+    Args:
+        candidate: Not live yet.
+        active: What answers now.
+        reference: Fork of the active generation's model, so that no request waits for a slot.
+        max_probes: Of a task.
+        new_tokens: Tokens to decode for a probe of a text task.
+    """
+    faults: list[str] = []
+    asked = carried = excused = 0
+    known = same_model(candidate.model, active.model)
+    for probe in probes(candidate, max_probes):
+        kept = same_variant(probe.task, probe.variant, active.catalogue)
+        if kept and known:
+            carried += 1
+            continue
+        asked += 1
+        fault = fault_of(candidate.model, probe, new_tokens)
+        if fault is None:
+            continue
+        if kept and fault_of(reference, probe, new_tokens) is not None:
+            excused += 1
+        else:
+            faults.append(f"{probe}: {fault}")
+    return Answers(tuple(faults), asked, carried, excused)
+
+
+def probes(generation: Generation, max_probes: int) -> Iterator[Probe]:
+    """The first ``max_probes`` probes of every task, by every variant."""
+    for task in generation.catalogue.tasks:
+        for variant in task.variants:
+            for number, inputs in enumerate(task.probes[:max_probes], start=1):
+                yield Probe(task, variant, number, inputs)
+
+
+def fault_of(model: LanguageModel, probe: Probe, new_tokens: int) -> str | None:
+    """What is wrong with the answer to a probe, if anything is."""
+    try:
+        prompt = render_probe(model, probe)
+        if probe.task.kind == "classify":
+            return _fault_of_scores(model, probe, prompt)
+        return _fault_of_text(model, probe, prompt, new_tokens)
+    except Exception as error:  # whatever a request would fail with
+        return cause_of(error)
+
+
+def render_probe(model: LanguageModel, probe: Probe) -> str:
+    """The prompt, made as for a request: special tokens in the inputs are text."""
+    inputs = {name: model.tokenizer.shield(text) for name, text in probe.inputs.items()}
+    return render(probe.task, probe.variant, inputs, None if model.chat is None else model.chat.render)
+
+
+def _fault_of_scores(model: LanguageModel, probe: Probe, prompt: str) -> str | None:
+    texts = label_texts(probe.task, probe.variant, prompt)
+    labels = [model.label_tokens(prompt, texts[label]) for label in probe.task.labels]
+    scores = model.score(model.encode_prompt(prompt), labels)
+    for label, logprob in zip(probe.task.labels, scores.logprobs, strict=True):
+        if not math.isfinite(logprob):
+            return f"label {label} has log-probability {logprob}"
+    return None
+
+
+def _fault_of_text(model: LanguageModel, probe: Probe, prompt: str, new_tokens: int) -> str | None:
+    # Greedy, so that a verdict does not depend on luck; NaN among the logits is an error of the sampler.
+    greedy = SamplingParams(max_new_tokens=new_tokens, stop=probe.variant.sampling.stop)
+    stream = model.stream(model.encode_prompt(prompt), greedy)
+    text = stream.read()
+    if not text:
+        return f"answers nothing (ended by {stream.finish_reason})"
+    if not text.strip(_NO_CHARACTER):
+        return "answers bytes that are no characters"
+    length = stream.usage.new_tokens
+    if stream.finish_reason == "length" and length >= MIN_LOOP and _repeats(text) >= length:
+        return f"answers {text!r}, the same token over and over"
+    return None
+
+
+def _repeats(text: str) -> int:
+    """How often the shortest unit that makes up the text occurs in it, a beginning of it at the end included."""
+    period = next(size for size in range(1, len(text) + 1) if text[size:] == text[:-size])
+    return math.ceil(len(text) / period)
