@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
-from typing import Any, NoReturn, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from edge_autoglm.errors import DamagedBundle, ForeignBundle
 
@@ -140,7 +140,7 @@ class Manifest:
             DamagedBundle: Not JSON; a field is missing, unknown or malformed; or the text is not the one written.
         """
         try:
-            content = json.loads(text, parse_constant=_refuse_constant)
+            content = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise DamagedBundle(f"{file} is not valid JSON ({error})", _COPY_AGAIN) from error
         _check_schema(content, file)
@@ -185,10 +185,6 @@ def _canonical(content: dict[str, Any]) -> str:
 
 def _checksum(content: dict[str, Any]) -> str:
     return hashlib.sha256(_canonical(content).encode()).hexdigest()
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _check_schema(content: object, file: str) -> None:

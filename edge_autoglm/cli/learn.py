@@ -9,7 +9,7 @@ import click
 from rich.table import Table
 
 from edge_autoglm.cli.output import console, json_option, write_json
-from edge_autoglm.learn.learner import Learner
+from edge_autoglm.learn.learner import read_status
 
 
 @click.group()
@@ -18,18 +18,15 @@ def command() -> None:
 
 
 @command.command()
-@click.argument("state", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("state", type=click.Path(path_type=Path))
 @json_option
 def status(state: Path, json_file: Path | None) -> None:
     """Show how often each variant answered and what feedback it earned, from the state folder STATE."""
-    learner = Learner.open(state)
-    try:
-        report = learner.status()
-    finally:
-        learner.close()
+    report = read_status(state)
     table = Table("task", "variant", "pulls", "feedbacks", "mean reward", "share of last 200")
     for arm in report.arms:
         mean = "-" if arm.mean_reward is None else f"{arm.mean_reward:.3f}"
         table.add_row(arm.task, arm.arm, str(arm.pulls), str(arm.feedbacks), mean, f"{arm.recent_share:.2f}")
     console.print(table)
+    console.print(f"{report.decisions} decisions, {report.feedbacks} rewards, {report.pending} waiting for theirs")
     write_json(json_file, asdict(report))

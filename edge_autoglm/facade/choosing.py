@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from edge_autoglm.learn.exploration import forced
 from edge_autoglm.learn.features import ContextValue, Features, featurise
-from edge_autoglm.learn.policy import FrozenPolicy, decision_id
+from edge_autoglm.learn.policy import FrozenPolicy
 from edge_autoglm.prompts import Task, Variant, check_inputs
 from edge_autoglm.values import Decision
 
@@ -46,8 +47,5 @@ def choose(
     check_inputs(task, inputs)
     features = featurise(task.name, inputs, context, key)
     arms = tuple(candidate.name for candidate in task.variants)
-    if variant is None:
-        decision = policy.pull(arms, features)
-    else:
-        decision = Decision(decision_id(), task.variant(variant).name, 1.0)
+    decision = policy.pull(arms, features) if variant is None else forced(task.variant(variant).name)
     return Choice(decision, task.variant(decision.arm), arms, features)

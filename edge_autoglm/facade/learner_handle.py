@@ -7,7 +7,8 @@ import threading
 from concurrent.futures import Future
 
 from edge_autoglm.facade.standby import GenerationBuilder
-from edge_autoglm.learn.learner import Learner, LearnerStatus
+from edge_autoglm.learn.learner import Learner
+from edge_autoglm.learn.status import LearnerStatus
 from edge_autoglm.swap.buffer import DoubleBuffer
 from edge_autoglm.swap.outcome import RolledBack, SwapOutcome, Swapped
 from edge_autoglm.swap.swapper import Swapper

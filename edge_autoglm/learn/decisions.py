@@ -8,15 +8,17 @@ from edge_autoglm.errors import PolicyError, UnknownDecision
 
 T = TypeVar("T")
 
-DEFAULT_CAPACITY = 100_000
-"""A decision of 30 features takes about 1 kB, so this many take 100 MB at most."""
+DEFAULT_CAPACITY = 20_000
+"""A pending decision of 30 features takes about 1 kB, so this many take 20 MB."""
+IDS_PER_PENDING = 5
+"""An id alone takes a fraction of that, so repeated and expired ones are recognised for longer."""
 
 
 class DecisionBook(Generic[T]):
     """Remembers what was decided until its reward arrives. Not thread-safe.
 
-    Of pending, answered and expired decisions, only the newest ``capacity`` each are kept. A decision that expires
-    counts as one whose reward is missing, never as one of reward 0.
+    Only the newest ``capacity`` pending decisions are kept, and the ids of the newest ``5 * capacity`` answered and
+    expired ones. A decision that expires counts as one whose reward is missing, never as one of reward 0.
 
     Args:
         capacity: At least 1.
@@ -40,6 +42,8 @@ class DecisionBook(Generic[T]):
         self._pending: dict[str, T] = {}
         self._answered: dict[str, None] = {}
         self._expired: dict[str, None] = {}
+        self.expired = 0
+        """Decisions that expired so far."""
 
     def __len__(self) -> int:
         """Decisions that wait."""
@@ -56,6 +60,7 @@ class DecisionBook(Generic[T]):
             oldest = next(iter(self._pending))
             del self._pending[oldest]
             self._keep(self._expired, oldest)
+            self.expired += 1
 
     def find(self, decision_id: str) -> T | None:
         """What was decided, or ``None`` where the reward has been given already.
@@ -84,7 +89,12 @@ class DecisionBook(Generic[T]):
         self._keep(self._answered, decision_id)
         return decided
 
+    def restore(self, decision_id: str, decided: T) -> None:
+        """Undo ``answer``: the decision waits again."""
+        self._answered.pop(decision_id, None)
+        self._pending[decision_id] = decided
+
     def _keep(self, ids: dict[str, None], decision_id: str) -> None:
         ids[decision_id] = None
-        if len(ids) > self._capacity:
+        if len(ids) > IDS_PER_PENDING * self._capacity:
             del ids[next(iter(ids))]

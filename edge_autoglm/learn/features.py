@@ -160,18 +160,19 @@ def _context(context: Mapping[str, ContextValue], key: bytes) -> dict[int, float
     return hashed
 
 
-def _compressed(name: str, value: float) -> float:
+def _compressed(name: str, value: object) -> float:
     """``value`` itself up to 1 in size, growing with its logarithm beyond."""
     try:
-        size = abs(float(value)) if isinstance(value, int | float | np.integer | np.floating) else math.nan
+        number = float(value) if isinstance(value, int | float | np.integer | np.floating) else math.nan
     except OverflowError:  # an int beyond the largest float
-        size = math.inf
-    if not size < math.inf:
+        number = math.inf
+    if not math.isfinite(number):
         raise InputRejected(
             f"the context's {name!r} is not a usable value",
             "Give a finite number, a text or a bool, or leave it out.",
         )
-    return math.copysign(size if size <= 1.0 else 1.0 + math.log(size), value)
+    size = abs(number)
+    return math.copysign(size if size <= 1.0 else 1.0 + math.log(size), number)
 
 
 def _words(texts: Iterable[str], key: bytes) -> list[int]:

@@ -21,15 +21,15 @@ MAX_BITS = 28
 class FTRLProximal:
     """Logistic regression over hashed features by follow-the-(proximally)-regularised-leader.
 
-    Algorithm 1 of McMahan et al., *Ad Click Prediction: a View from the Trenches*, KDD 2013. A coordinate keeps ``z`` (the
-    gradients, less what the learning rate's decay took back) and ``n`` (the sum of squared gradients); its weight
+    Algorithm 1 of McMahan et al., *Ad Click Prediction: a View from the Trenches*, KDD 2013. A coordinate keeps ``z``
+    (the gradients, less what the learning rate's decay took back) and ``n`` (the sum of squared gradients); its weight
 
         w = 0                                                           if |z| <= l1
         w = -(z - sgn(z) l1) / ((beta + sqrt(n)) / alpha + l2)          otherwise
 
-    is computed when it is needed and never stored, so L1 gives exact zeros. Targets may be fractions: for a target ``y``
-    the loss is ``-y log p - (1 - y) log(1 - p)`` and its gradient ``(p - y) x``. Names that hash to one coordinate, and
-    indices given twice, add up before the update.
+    is computed when it is needed and never stored, so L1 gives exact zeros. Targets may be fractions: for a target
+    ``y`` the loss is ``-y log p - (1 - y) log(1 - p)`` and its gradient ``(p - y) x``. Names that hash to one coordinate,
+    and indices given twice, add up before the update.
 
     The methods ending in ``_one`` follow River's conventions for a binary classifier. There is no intercept: give a
     feature that is always 1. Not thread-safe.
@@ -52,9 +52,7 @@ class FTRLProximal:
     (True, False)
     """
 
-    def __init__(
-        self, alpha: float = 0.5, beta: float = 1.0, l1: float = 0.1, l2: float = 0.1, bits: int = 16
-    ) -> None:
+    def __init__(self, alpha: float = 0.5, beta: float = 1.0, l1: float = 0.1, l2: float = 0.1, bits: int = 16) -> None:
         _check("alpha", alpha, 0.0 < alpha < math.inf, "above 0")
         _check("beta", beta, 0.0 < beta < math.inf, "above 0")
         _check("l1", l1, 0.0 <= l1 < math.inf, "of 0 or more")
@@ -134,7 +132,9 @@ class FTRLProximal:
         if len(set(at.tolist())) == len(at):
             return at, features.values
         distinct, place = np.unique(at, return_inverse=True)
-        return distinct, np.bincount(place, weights=features.values, minlength=len(distinct))
+        x = np.zeros(len(distinct))
+        np.add.at(x, place, features.values)
+        return distinct, x
 
 
 def sigmoid(score: float) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import numbers
+import numpy as np
 
 from edge_autoglm.errors import InvalidReward
 
@@ -11,10 +11,10 @@ def checked_reward(reward: object) -> float:
     """``reward`` as a float in 0..1.
 
     Raises:
-        InvalidReward: It is NaN, infinite, outside 0..1, or not a number. A bool is refused too: whether ``False`` means
-            a bad answer or no feedback is for the caller to say.
+        InvalidReward: It is NaN, infinite, outside 0..1, or not a number. A bool is refused too: whether ``False``
+            means a bad answer or no feedback is for the caller to say.
     """
-    # NaN fails every comparison; NumPy's scalars are registered as numbers, its bool is not.
-    if isinstance(reward, numbers.Real) and not isinstance(reward, bool) and 0 <= reward <= 1:
-        return float(reward)
+    if isinstance(reward, int | float | np.integer | np.floating) and not isinstance(reward, bool):
+        if 0 <= reward <= 1:  # NaN fails every comparison
+            return float(reward)
     raise InvalidReward(f"the reward is {repr(reward)[:60]}", "Give a number from 0 (useless) to 1 (perfect).")

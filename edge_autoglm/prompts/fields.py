@@ -4,8 +4,9 @@ The file is parsed with PyYAML's safe loader down to its nodes, and each field i
 there. That avoids YAML's guesses: where a text is wanted, ``yes``, ``no``, ``1.10`` and ``2024-01-01`` are those texts.
 Two rules:
 
-- The last line break of a block scalar (``|``, ``|+``, ``>``) ends the scalar in the file and is no part of the text:
-  exactly one is taken off. Quoted text is taken as it stands, spaces and line breaks included.
+- A line break at the end of a prompt, a message, an answer, a verbalizer or a probe is no part of it: exactly one is
+  taken off, because a block scalar (``|``) ends with one. That holds in whatever style the text is written, so a file
+  that another YAML tool has rewritten means the same. To end a prompt with a line break, end it with two.
 - A key that stands twice in a mapping, an unknown key and an empty value are errors.
 """
 
@@ -89,7 +90,7 @@ class Field:
         return [Field(self.file, f"{self.path}[{i}]", node) for i, node in enumerate(self.node.value)]
 
     def text(self) -> str:
-        """A text that is not empty.
+        """A text that is not empty, exactly as YAML reads it.
 
         Raises:
             TaskFileError: It is no text, is empty, or has a NUL or half a surrogate pair.
@@ -97,15 +98,15 @@ class Field:
         node = self.node
         if not isinstance(node, yaml.ScalarNode) or node.tag not in _READABLE_AS_TEXT:
             raise self.error(f"is {_kind(node)}", "Write a text.")
-        text = str(node.value)
-        if node.style in ("|", ">"):
-            text = text.removesuffix("\n")
-        if not text:
-            raise self.error("is empty", "Write a text.")
-        problem = unusable(text)
-        if problem is not None:
-            raise self.error(problem, "Take it out.")
-        return text
+        return self._checked(str(node.value))
+
+    def passage(self) -> str:
+        """A text less the line break at its end, if there is one.
+
+        Raises:
+            TaskFileError: As for ``text``.
+        """
+        return self._checked(self.text().removesuffix("\n"))
 
     def integer(self) -> int:
         """A whole number.
@@ -132,6 +133,14 @@ class Field:
             except ValueError:  # .inf, .nan, sexagesimal
                 pass
         raise self.error(f"is {_kind(self.node)}", "Write a number.")
+
+    def _checked(self, text: str) -> str:
+        if not text:
+            raise self.error("is empty", "Write a text.")
+        problem = unusable(text)
+        if problem is not None:
+            raise self.error(problem, "Take it out.")
+        return text
 
     def _below(self, key: str) -> str:
         return f"{self.path}.{key}" if self.path else key

@@ -20,7 +20,7 @@ The format, by example (more in ``prompts/library``)::
       - {text: I liked it., expect: positive}
       - {text: It broke at once.}
 
-How scalars are read, block scalars' last line break included, is said in ``fields``.
+How texts are read, the line break at the end of a block included, is said in ``fields``.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def load_task(path: Path) -> Task:
     probes = [_probe(field, inputs, labels) for field in fields["probes"].items(at_least=2)]
     task = Task(
         name=_name(fields["name"], _TASK_NAME, "a task"),
-        description=fields["description"].text(),
+        description=fields["description"].passage(),
         kind=kind,
         inputs=inputs,
         labels=labels,
@@ -151,12 +151,12 @@ def _variant(field: Field, inputs: tuple[str, ...], labels: tuple[str, ...], def
     own = _decoding(fields["decoding"]) if "decoding" in fields else {}
     variant = Variant(
         name=_name(fields["name"], _TASK_NAME, "a variant"),
-        prompt=fields["prompt"].text() if "prompt" in fields else None,
+        prompt=fields["prompt"].passage() if "prompt" in fields else None,
         messages=_messages(fields["messages"]) if "messages" in fields else None,
         sampling=SamplingParams(**{**defaults, **own}),
         verbalizer=_verbalizer(fields["verbalizer"], labels) if "verbalizer" in fields else {},
-        description=fields["description"].text() if "description" in fields else "",
-        answer=fields["answer"].text() if "answer" in fields else None,
+        description=fields["description"].passage() if "description" in fields else "",
+        answer=fields["answer"].passage() if "answer" in fields else None,
         origin=f"{field.file}: {field.path}",
     )
     _check_variables(field, variant, inputs, labels)
@@ -171,7 +171,7 @@ def _messages(field: Field) -> tuple[Message, ...]:
         role = fields["role"].text()
         if role not in _ROLES:
             raise fields["role"].error(f"is {role!r}", f"Write one of {', '.join(_ROLES)}.")
-        messages.append(Message(role=role, content=fields["content"].text()))
+        messages.append(Message(role=role, content=fields["content"].passage()))
     if messages[-1]["role"] != "user":
         raise field.error("do not end with the user's turn", "End with role user; answer begins the model's turn.")
     return tuple(messages)
@@ -184,7 +184,7 @@ def _verbalizer(field: Field, labels: tuple[str, ...]) -> dict[str, str]:
     for label, text in field.entries().items():
         if label not in labels:
             raise text.error("is not one of the labels", f"Use only {', '.join(labels)}.")
-        texts[label] = text.text()
+        texts[label] = text.passage()
     return texts
 
 
@@ -228,7 +228,7 @@ def _check_variant_names(field: Field, variants: tuple[Variant, ...]) -> None:
 def _probe(field: Field, inputs: tuple[str, ...], labels: tuple[str, ...]) -> tuple[dict[str, str], str | None]:
     """Inputs, and the label expected for them if the file says."""
     fields = field.mapping(required=inputs, optional=("expect",) if labels else ())
-    texts = {name: fields[name].text() for name in inputs}
+    texts = {name: fields[name].passage() for name in inputs}
     if "expect" not in fields:
         return texts, None
     expected = fields["expect"].text()

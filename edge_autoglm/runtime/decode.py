@@ -19,7 +19,7 @@ from edge_autoglm.values import Timings, Usage
 
 @dataclass(slots=True)
 class StreamRecord:
-    """What is known of a request so far: the generation writes it, the stream reads it."""
+    """What is known of a request so far: the continuation writes it, the stream reads it."""
 
     prompt_tokens: int
     started: float = field(default_factory=time.perf_counter)
@@ -37,7 +37,7 @@ class StreamRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Generation:
+class Continuation:
     """One request, ready to run.
 
     Attributes:
@@ -143,14 +143,14 @@ class TokenStream:
     it. Read it from one thread at a time.
 
     Args:
-        generation: The request.
+        continuation: The request.
         prompt_tokens: Length of its prompt.
     """
 
-    def __init__(self, generation: Generation, prompt_tokens: int) -> None:
+    def __init__(self, continuation: Continuation, prompt_tokens: int) -> None:
         # The generator must not know the stream: in a reference cycle, dropping the stream would not free the slot.
         self._record = StreamRecord(prompt_tokens)
-        self._pieces = generation.pieces(self._record)
+        self._pieces = continuation.pieces(self._record)
 
     def __iter__(self) -> Iterator[str]:
         return self

@@ -11,7 +11,7 @@ import numpy as np
 
 from edge_autoglm.errors import PromptTooLong, RequestError
 from edge_autoglm.runtime.chat import ChatTemplate
-from edge_autoglm.runtime.decode import GeneratedText, Generation, TokenStream
+from edge_autoglm.runtime.decode import Continuation, GeneratedText, TokenStream
 from edge_autoglm.runtime.engine import Engine
 from edge_autoglm.runtime.prefill import MIN_CHUNK, Prefilled, prefill
 from edge_autoglm.runtime.prefixes import ResidentPrefixes
@@ -121,7 +121,7 @@ class LanguageModel:
         """
         self._check_prompt(tokens)
         self._check_fits(len(tokens) + 1)
-        generation = Generation(
+        continuation = Continuation(
             engine=self.engine,
             acquire=lambda: self.slots.acquire(self._slot_timeout),
             fill=lambda slot: self._prefill(slot, tokens),
@@ -130,7 +130,7 @@ class LanguageModel:
             limit=min(params.max_new_tokens, self.engine.facts.capacity - len(tokens)),
             text=GeneratedText(self.tokenizer, params.stop),
         )
-        return TokenStream(generation, prompt_tokens=len(tokens))
+        return TokenStream(continuation, prompt_tokens=len(tokens))
 
     def score(self, tokens: Sequence[int], labels: Sequence[Sequence[int]]) -> Scores:
         """How probable each label is as the continuation of a prompt.

@@ -39,10 +39,11 @@ def _check_chunk(chunk: Chunk, held: int, facts: EngineFacts) -> None:
             f"the chunk for slot {chunk.slot} has a token id outside the vocabulary of {facts.vocab_size}",
             "Use the tokenizer that belongs to the model.",
         )
-    if any(not 0 <= position < count for position in chunk.positions()):
+    positions = list(chunk.positions())
+    if positions != sorted(set(positions)) or any(not 0 <= position < count for position in positions):
         raise EngineError(
-            f"logits_at {list(chunk.positions())} is outside the {count} tokens of the chunk",
-            "Name offsets into the chunk's own tokens.",
+            f"logits_at {positions} are not ascending offsets into the {count} tokens of the chunk",
+            f"Name offsets from 0 to {count - 1}, each once.",
         )
     if held + count > facts.capacity:
         raise SlotFull(

@@ -40,7 +40,7 @@ def _folders(mount: Path, cgroup_of_process: Path) -> Iterator[Path]:
         if controllers and "cpu" not in controllers.split(","):
             continue
         group = Path(path.lstrip("/"))
-        for root in {mount, mount / controllers, mount / "cpu"} if controllers else {mount}:
+        for root in (mount / controllers, mount / "cpu") if controllers else (mount,):
             yield from (root / part for part in (group, *group.parents))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import tokenizers
@@ -37,9 +37,8 @@ class Tokenizer:
         self._special_ids = frozenset(special)
         self._vocabulary = _vocabulary(self._tokenizer, self._special_ids, name)
         self._shield = Shield(special.values())
-        self._plain = {text: tuple(self._encode_plainly(text)) for text in special.values()}
         # Scoring asks for the tokens of one prompt once a label.
-        self._recent = functools.lru_cache(maxsize=8)(self._encode)
+        self._encode = functools.lru_cache(maxsize=8)(_Encoder(self._tokenizer, self._shield, special))
         self.fingerprint = hashlib.sha256(content.encode()).hexdigest()[:16]
 
     @property
@@ -65,7 +64,7 @@ class Tokenizer:
         Raises:
             InputRejected: The text holds a lone surrogate.
         """
-        return list(self._recent(text))
+        return list(self._encode(text))
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of token ids; special tokens are left out, bytes that are no UTF-8 become U+FFFD."""
@@ -105,7 +104,22 @@ class Tokenizer:
             stable = stable[: _common_length(stable, self.encode(text + continuation))]
         return stable
 
-    def _encode(self, text: str) -> tuple[int, ...]:
+
+class _Encoder:
+    """Text with placeholders to token ids.
+
+    Args:
+        tokenizer: Parses special tokens.
+        shield: Finds the placeholders.
+        special: Texts of the special tokens by id.
+    """
+
+    def __init__(self, tokenizer: tokenizers.Tokenizer, shield: Shield, special: Mapping[int, str]) -> None:
+        self._tokenizer = tokenizer
+        self._shield = shield
+        self._plain = {text: self._spelled_out(text, special) for text in special.values()}
+
+    def __call__(self, text: str) -> tuple[int, ...]:
         ids: list[int] = []
         for piece, is_special in self._shield.split(text):
             ids.extend(self._plain[piece] if is_special else self._ids(piece))
@@ -120,14 +134,14 @@ class Tokenizer:
                 "Decode the text with errors='replace' before you hand it over.",
             ) from error
 
-    def _encode_plainly(self, literal: str) -> list[int]:
+    def _spelled_out(self, literal: str, special: Mapping[int, str]) -> list[int]:
         """Tokens of a special token's text, none of which is special: it is cut, so that the tokenizer cannot find it.
 
         One of a single character has no other spelling, and is dropped.
         """
         for cut in range(1, len(literal)):
             ids = [*self._ids(literal[:cut]), *self._ids(literal[cut:])]
-            if self._special_ids.isdisjoint(ids):
+            if special.keys().isdisjoint(ids):
                 return ids
         return []
 

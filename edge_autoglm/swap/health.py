@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
+import numpy as np
+
 from edge_autoglm.errors import RequestError
 from edge_autoglm.runtime.model import LanguageModel
 from edge_autoglm.swap.answers import MIN_LOOP, check_answers
@@ -101,7 +103,7 @@ def check(
     """
     # A fork has slots of its own: the check takes none from the requests.
     with closing(active.model.fork(slots=1)) as reference:
-        answers = _answers(candidate, active, reference, policy)
+        answers = _merged(_weights(candidate), _answers(candidate, active, reference, policy))
         if not answers.passed:  # the rest would repeat it in other words
             return answers
         texts = comparison_texts(active, policy.max_probes)
@@ -112,6 +114,11 @@ def check(
             _distribution(candidate.model, reference, texts, policy.max_kl),
             _latency(candidate.model, reference, texts, policy, clock),
         )
+
+
+def _weights(candidate: Generation) -> HealthReport:
+    broken = np.count_nonzero(~np.isfinite(candidate.policy.weights))
+    return HealthReport((f"policy: {broken} of its weights are no numbers",) if broken else (), {})
 
 
 def _answers(candidate: Generation, active: Generation, reference: LanguageModel, policy: HealthPolicy) -> HealthReport:

@@ -103,6 +103,59 @@ def test_a_bundle_that_is_being_replaced_opens_as_the_old_or_the_new_one(bundle:
     assert os.listdir(bundle.root.parent) == ["out"]
 
 
+# Replaces the bundle; something happens between the rename of the old one and that of the new one.
+BETWEEN = """
+import os, sys, time
+from pathlib import Path
+from edge_autoglm.errors import ExportError
+from tests.bundle.samples import write_bundle
+from tests.bundle.test_crash import OTHER
+
+out, happening = Path(sys.argv[1]), sys.argv[2]
+
+def hook(event, arguments):
+    if event == "os.rename" and os.fspath(arguments[1]) == str(out) and not out.exists():
+        if ".previous-" in os.fspath(arguments[0]):
+            return
+        print("between", flush=True)
+        if happening == "error":
+            raise OSError(5, "Input/output error", str(out))
+        if happening == "interrupt":
+            raise KeyboardInterrupt
+        time.sleep(0.5)
+
+sys.addaudithook(hook)
+try:
+    write_bundle(out, OTHER, overwrite=True)
+except (ExportError, KeyboardInterrupt) as error:
+    print(type(error).__name__, error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("happening", "told"),
+    [("error", "ExportError cannot write the bundle {out}: input/output error"), ("interrupt", "KeyboardInterrupt")],
+)
+def test_when_the_last_rename_fails_the_old_bundle_is_put_back(bundle: Bundle, happening: str, told: str) -> None:
+    between, message = run(BETWEEN, str(bundle.root), happening).splitlines()
+    assert between == "between"
+    assert message.startswith(told.format(out=bundle.root))
+    assert os.listdir(bundle.root.parent) == ["out"]
+    assert Bundle.open(bundle.root) == bundle
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs folder locks")
+def test_opening_between_the_two_renames_of_a_live_writer_waits_for_it(bundle: Bundle, tmp_path: Path) -> None:
+    new = write_bundle(tmp_path / "new", OTHER).digest
+    command = [sys.executable, "-c", BETWEEN, str(bundle.root), "pause"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "between\n"
+        assert Bundle.open(bundle.root).digest == new
+        assert writer.stdout.read() == ""
+    assert writer.returncode == 0
+
+
 # A write beyond the limit fails with EFBIG; no file system of its own is needed.
 LIMITED = """
 import resource, signal, sys

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
+import os
 from typing import Any
 
 import pytest
@@ -48,7 +50,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
     return Manifest(
         created_by=draw(st.text()),
         created_at=draw(st.text()),
-        source=draw(st.text(st.characters())),  # lone surrogates too: a source's name need not be UTF-8
+        source=draw(st.text()),
         model=draw(model_facts),
         engines=tuple(EngineEntry(draw(names), graph, draw(names), draw(names), draw(names)) for graph in graphs),
         files=tuple(FileEntry(path, draw(digests), draw(counts)) for path in listed),
@@ -86,6 +88,11 @@ def signed(content: dict[str, Any]) -> str:
         return json.dumps(value, sort_keys=True, indent=1) + "\n"
 
     return dump({**body, "checksum": hashlib.sha256(dump(body).encode()).hexdigest()})
+
+
+def test_a_source_whose_name_is_not_utf8_is_kept(manifest: Manifest) -> None:
+    named = dataclasses.replace(manifest, source=os.fsdecode(b"mod\xffel.gguf"))
+    assert Manifest.from_json(named.to_json().encode().decode()) == named
 
 
 def test_the_text_is_stable(manifest: Manifest) -> None:
@@ -205,9 +212,10 @@ def test_a_figure_that_json_cannot_hold_is_refused_on_writing(manifest: Manifest
         manifest.to_json()
 
 
-def test_an_infinity_in_disguise_is_found_on_reading(manifest: Manifest) -> None:
-    with pytest.raises(DamagedBundle):
-        Manifest.from_json(manifest.to_json().replace("0.5", "1e999"))
+@pytest.mark.parametrize("number", ["1e999", "NaN", "-Infinity"])
+def test_a_figure_that_json_cannot_hold_is_refused_on_reading(manifest: Manifest, number: str) -> None:
+    with pytest.raises(DamagedBundle, match="not JSON compliant"):
+        Manifest.from_json(manifest.to_json().replace("0.5", number))
 
 
 @pytest.mark.parametrize("path", ["a", "a/b.c", "prompts/\u60c5\u611f \u5206\u6790.yaml", "..a", "a..", "-", "~"])

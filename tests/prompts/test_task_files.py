@@ -6,9 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from edge_autoglm.errors import PromptError, TaskFileError, TemplateError, UnknownVariant
-from edge_autoglm.prompts import Task, load_task
+from edge_autoglm.prompts import Task, builtin_task_files, load_task
 from edge_autoglm.values import SamplingParams
 from tests.prompts.task_texts import HEADER, PLAIN, PROBES
 
@@ -65,16 +66,21 @@ def test_an_unknown_variant_lists_those_there_are(write_task: Write) -> None:
         ("|-\n      a {{ text }}\n", "a {{ text }}"),
         ("|+\n      a {{ text }}\n\n\n", "a {{ text }}\n\n"),
         (">\n      a\n      {{ text }}\n", "a {{ text }}"),
-        ('"a {{ text }} \\n"\n', "a {{ text }} \n"),
+        ('"a {{ text }} \\n"\n', "a {{ text }} "),
+        ('"a {{ text }}\\n\\n"\n', "a {{ text }}\n"),
         ("'a {{ text }} '\n", "a {{ text }} "),
         ("a {{ text }}  # comment\n", "a {{ text }}"),
     ],
 )
-def test_only_the_last_line_break_of_a_block_scalar_is_taken_off(
-    load_variants: LoadVariants, scalar: str, text: str
-) -> None:
+def test_exactly_one_line_break_at_the_end_is_taken_off(load_variants: LoadVariants, scalar: str, text: str) -> None:
     task = load_variants(f"  - name: other\n    prompt: {scalar}")
     assert task.variant("other").prompt == text
+
+
+def test_a_file_rewritten_by_a_yaml_tool_means_the_same(write_task: Write) -> None:
+    for path in builtin_task_files():
+        rewritten = yaml.safe_dump(yaml.safe_load(path.read_text(encoding="utf-8")), allow_unicode=True)
+        assert load_task(write_task(rewritten)).fingerprint == load_task(path).fingerprint
 
 
 def test_words_that_yaml_would_turn_into_something_else_stay_texts(write_task: Write) -> None:

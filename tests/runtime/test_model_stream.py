@@ -230,6 +230,21 @@ def test_many_threads_get_the_answers_that_they_get_alone(byte_level: Tokenizer)
     assert model.slots.free == 3
 
 
+def test_streams_closed_at_any_point_by_any_thread_free_their_slots(byte_level: Tokenizer) -> None:
+    model = LanguageModel(ScriptedEngine(VOCAB_SIZE, slots=2), byte_level, None, [EOS], None, prefill_chunk=4)
+    tokens = model.encode_prompt(PROMPT)
+    whole = list(model.stream(tokens, SamplingParams(max_new_tokens=20)))
+
+    def ask(number: int) -> bool:
+        with model.stream(tokens, SamplingParams(max_new_tokens=20)) as stream:
+            taken = [piece for piece, _ in zip(stream, range(number % (len(whole) + 2)), strict=False)]
+        return whole[: len(taken)] == taken
+
+    with ThreadPoolExecutor(6) as pool:
+        assert all(pool.map(ask, range(200)))
+    assert (model.slots.free, model.slots.waiting) == (2, 0)
+
+
 def test_streams_interleave_token_by_token(byte_level: Tokenizer) -> None:
     model = LanguageModel(ScriptedEngine(VOCAB_SIZE, slots=2), byte_level, None, [EOS], None)
     tokens = [model.encode_prompt(PROMPT), model.encode_prompt(PROMPT + " and")]

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import doctest
+
 import numpy as np
 import pytest
 
 from edge_autoglm.errors import EngineError
-from edge_autoglm.runtime import Chunk, ScriptedEngine
+from edge_autoglm.runtime import Chunk, ScriptedEngine, scripted_engine
 
 
 def answers(engine: ScriptedEngine, tokens: list[int]) -> list[int]:
@@ -30,6 +32,11 @@ def test_logits_are_spread_evenly() -> None:
     assert counts.sum() == 20_000
     assert counts.min() > 850
     assert counts.max() < 1150
+
+
+def test_the_example_of_the_documentation_holds() -> None:
+    result = doctest.testmod(scripted_engine)
+    assert (result.attempted, result.failed) == (3, 0)
 
 
 def test_fingerprints_tell_functions_apart() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
+import tokenizers
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -11,6 +12,7 @@ from edge_autoglm.runtime.tokenizer import Tokenizer
 from tests.checkpoints import SPECIAL_TOKENS, tiny_tokenizer_json
 
 TOKENIZER = Tokenizer(tiny_tokenizer_json())
+RAW = tokenizers.Tokenizer.from_str(tiny_tokenizer_json())
 FIRST = "\U00100000"
 APART = "\U0010fffd"
 PIECES = st.sampled_from(
@@ -54,6 +56,7 @@ BENIGN = [
 @pytest.mark.parametrize("text", BENIGN)
 def test_benign_text_is_left_alone(text: str) -> None:
     assert TOKENIZER.shield(text) == text
+    assert TOKENIZER.encode(TOKENIZER.shield(text)) == RAW.encode(text).ids
 
 
 @pytest.mark.parametrize("literal", SPECIAL_TOKENS)

@@ -34,6 +34,11 @@ def test_special_tokens_of_a_prompt_are_parsed_and_have_no_text(byte_level: Toke
     assert byte_level.decode(ids) == "user\n"
 
 
+def test_callers_may_change_the_list_they_get(byte_level: Tokenizer) -> None:
+    byte_level.encode("a film").append(5)
+    assert byte_level.decode(byte_level.encode("a film")) == "a film"
+
+
 def test_byte_tokens_are_their_byte(byte_fallback: Tokenizer) -> None:
     ids = byte_fallback.encode("🙂")
     assert b"".join(map(byte_fallback.token_bytes, ids)) == " 🙂".encode()

@@ -1,13 +1,19 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from edge_autoglm.errors import EngineError, PromptTooLong, SwapError, TemplateError
 from edge_autoglm.prompts import Variant
+from edge_autoglm.runtime.chat import ChatTemplate
+from edge_autoglm.runtime.model import LanguageModel
 from edge_autoglm.runtime.scripted_engine import ScriptedEngine
 from edge_autoglm.swap.build import build_generation
-from tests.checkpoints import VOCAB_SIZE
+from edge_autoglm.values import Message
+from tests.checkpoints import CHAT_TEMPLATE, VOCAB_SIZE
 from tests.swap.world import (
+    EOS,
     TOKENIZER,
     HookedEngine,
     TokenCounter,
@@ -64,6 +70,25 @@ def test_a_new_policy_runs_no_forward_pass(engine: HookedEngine, counter: TokenC
     assert third.model.prefixes.nbytes == first.model.prefixes.nbytes > 0
 
 
+class CountingChat(ChatTemplate):
+    """Counts what it renders."""
+
+    rendered = 0
+
+    def render(self, messages: Sequence[Message], add_generation_prompt: bool = True) -> str:
+        self.rendered += 1
+        return super().render(messages, add_generation_prompt)
+
+
+def test_a_new_policy_renders_nothing() -> None:
+    chat = CountingChat(CHAT_TEMPLATE)
+    first = first_generation(LanguageModel(scripted(), TOKENIZER, chat, [EOS], None))
+    assert chat.rendered > 0
+    chat.rendered = 0
+    next_generation(next_generation(first))
+    assert chat.rendered == 0
+
+
 def test_a_new_prompt_set_runs_over_what_is_new_in_it_only(engine: HookedEngine, counter: TokenCounter) -> None:
     first = first_generation(make_model(engine))
     counter.tokens = 0
@@ -78,6 +103,9 @@ def test_prefixes_of_dropped_variants_are_not_passed_on(engine: HookedEngine) ->
     second = next_generation(first, catalogue=make_catalogue(asking("asked", "Say how it was.")))
     fresh = first_generation(make_model(), make_catalogue(asking("asked", "Say how it was.")))
     assert second.model.prefixes.nbytes == fresh.model.prefixes.nbytes
+    prompt = second.model.encode_prompt(f"{LONG}\nText: It was late.\nAnswer:")
+    _, found = second.model.prefixes.longest(prompt) or (None, 0)
+    assert TOKENIZER.decode(prompt[:found]) == "Say"
 
 
 def test_another_model_shares_nothing() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -8,11 +9,14 @@ import numpy.typing as npt
 import pytest
 
 from edge_autoglm.errors import RequestError
+from edge_autoglm.learn.policy import FrozenPolicy
 from edge_autoglm.prompts import Catalogue, Variant
 from edge_autoglm.runtime.engine import Chunk, Engine, Logits
+from edge_autoglm.runtime.model import LanguageModel
 from edge_autoglm.runtime.scripted_engine import ScriptedEngine
 from edge_autoglm.runtime.tokenizer import Tokenizer
-from edge_autoglm.swap.comparison import mean_kl
+from edge_autoglm.swap.answers import Probe, fault_of
+from edge_autoglm.swap.comparison import latency_ratio, mean_kl
 from edge_autoglm.swap.generation import Generation
 from edge_autoglm.swap.health import HealthPolicy, HealthReport, check
 from tests.checkpoints import VOCAB_SIZE
@@ -32,6 +36,7 @@ from tests.swap.world import (
     next_generation,
     not_a_number,
     scripted,
+    text_task,
 )
 
 UNTIMED = HealthPolicy(max_latency_ratio=None)
@@ -79,6 +84,13 @@ def test_a_new_policy_is_checked_without_asking_anything_twice() -> None:
     assert counter.tokens == len(TOKENIZER.encode("It rained all day."))
 
 
+def test_a_policy_whose_weights_are_no_numbers_is_found(active: Generation) -> None:
+    weights = np.zeros(16)
+    weights[3], weights[5] = math.nan, math.inf
+    report = check(next_generation(active, policy=FrozenPolicy(weights)), active, UNTIMED)
+    assert report.reasons == ("policy: 2 of its weights are no numbers",)
+
+
 def test_a_new_prompt_set_is_asked_what_is_new_in_it(active: Generation) -> None:
     catalogue = make_catalogue(asking("asked", "Say how it was."), asking("new", "How was it?"))
     report = check(next_generation(active, catalogue=catalogue), active, UNTIMED)
@@ -113,6 +125,27 @@ def test_a_model_that_loops_is_found(active: Generation) -> None:
 def test_emphasis_that_ends_is_no_loop(active: Generation) -> None:
     report = checked(active, lookalike({"Answer:": "so so so so"}))
     assert report.passed, report.reasons
+
+
+def spoken_by(steps: dict[tuple[int, ...], int], capacity: int = 512) -> str | None:
+    """What is wrong with an answer in a vocabulary that has a token "oo"."""
+    tokenizer = Tokenizer(byte_fallback_json())
+    model = make_model(ScriptedEngine(tokenizer.vocab_size, capacity=capacity, script=steps), tokenizer)
+    task = text_task()
+    return fault_of(model, Probe(task, task.variants[0], 1, {"text": "It rained."}), 8)
+
+
+def test_a_repetition_that_ends_is_no_loop() -> None:
+    oo = Tokenizer(byte_fallback_json()).token_id("oo")
+    assert spoken_by({(oo,) * 6: EOS, (): oo}) is None
+    assert spoken_by({(): oo}) == "answers 'oooooooooooooooo', the same token over and over"
+
+
+def test_an_answer_that_a_full_slot_cuts_short_is_no_loop() -> None:
+    oo = Tokenizer(byte_fallback_json()).token_id("oo")
+    length = len(Tokenizer(byte_fallback_json()).encode("It rained."))
+    assert spoken_by({(): oo}, capacity=length + 3) is None
+    assert spoken_by({(): oo}, capacity=length + 4) is not None
 
 
 def test_a_model_that_answers_nothing_is_found(active: Generation) -> None:
@@ -163,6 +196,16 @@ def test_another_tokenizer_needs_leave(active: Generation) -> None:
     assert "mean_kl" not in report.figures
 
 
+def test_a_label_that_cannot_be_said_is_found(active: Generation) -> None:
+    def dumb(chunks: Sequence[Chunk], logits: list[Logits]) -> list[Logits]:
+        for rows in logits:
+            rows[:, TOKENIZER.encode(" bad")] = -math.inf
+        return logits
+
+    report = checked(active, HookedEngine(lookalike(), dumb))
+    assert "task mood, variant plain, probe 1: label bad has log-probability -inf" in report.reasons
+
+
 def test_a_model_that_speaks_otherwise_is_found(active: Generation) -> None:
     [reason] = checked(active, scripted(seed=5)).reasons
     assert "output distribution: mean KL" in reason
@@ -208,6 +251,29 @@ def test_latency_is_the_median_ratio_to_the_active_generation(seconds: list[floa
     assert report.passed is passes, report.reasons
     if not passes:
         assert report.reasons == ("latency: 3.1 times that of the active generation, above max_latency_ratio 3",)
+
+
+def test_the_first_passes_which_allocate_are_not_counted() -> None:
+    clock = SteppedClock()
+    slow_at_first = clock.engine(scripted(), itertools.chain([9.0, 9.0], itertools.repeat(0.1)))
+    engines = make_model(clock.engine(scripted(), itertools.repeat(0.1))), make_model(slow_at_first)
+    assert latency_ratio(*engines, "It rained", 1, clock) == pytest.approx(1.0)
+
+
+def test_neither_model_always_runs_first() -> None:
+    order: list[str] = []
+
+    def recording(name: str) -> LanguageModel:
+        def record(chunks: Sequence[Chunk], logits: list[Logits]) -> list[Logits]:
+            order.append(name)
+            return logits
+
+        return make_model(HookedEngine(scripted(), record))
+
+    ticks = itertools.count()
+    latency_ratio(recording("active"), recording("candidate"), "It rained", 4, lambda: float(next(ticks)))
+    rounds = [tuple(order[begin : begin + 4 : 2]) for begin in range(4, len(order), 4)]
+    assert sorted(rounds) == [("active", "candidate")] * 2 + [("candidate", "active")] * 2
 
 
 def test_a_check_leaves_all_slots_of_the_active_generation_to_the_requests(active: Generation) -> None:

@@ -257,6 +257,7 @@ def test_closing_ends_the_thread_and_answers_everyone_who_waits(buffer: DoubleBu
     # The build goes on only once nothing more is accepted, so that what waits is certain to find the swapper closed.
     with pytest.raises(SwapError, match="closed"):
         submit_until_refused(swapper)
+    assert closing.is_alive(), "the build still runs"
     proceed.set()
     closing.join(WAIT)
     assert running.result(WAIT) == Swapped(2)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from edge_autoglm.learn.policy import FrozenPolicy, VariantPolicy
-
 from edge_autoglm.prompts import Catalogue, Task, Variant, render
 from edge_autoglm.runtime.chat import ChatTemplate
 from edge_autoglm.runtime.engine import Chunk, Engine, EngineFacts, KVPrefix, Logits
@@ -99,8 +98,8 @@ class SteppedClock:
     def __call__(self) -> float:
         return self.now
 
-    def engine(self, inner: Engine, seconds: Sequence[float]) -> HookedEngine:
-        """An engine whose n-th forward pass takes the n-th of ``seconds``, over and over."""
+    def engine(self, inner: Engine, seconds: Iterable[float]) -> HookedEngine:
+        """An engine whose n-th forward pass takes the n-th of ``seconds``, which start over at their end."""
         durations = itertools.cycle(seconds)
 
         def passing(chunks: Sequence[Chunk], logits: list[Logits]) -> list[Logits]:
