@@ -40,18 +40,6 @@ def sha256_file(path: Path, advance: Callable[[int], None] | None = None, *, fsy
     return digest.hexdigest()
 
 
-def sha256_of_files(paths: Iterable[Path]) -> str:
-    """One hash over the contents of several files in the order given, whatever their names.
-
-    Returns:
-        64 lower-case hexadecimal characters.
-
-    Raises:
-        OSError: A file cannot be read.
-    """
-    return hashlib.sha256("\n".join(map(sha256_file, paths)).encode()).hexdigest()
-
-
 def hash_files(
     root: Path, paths: Sequence[str], stage: str, progress: Progress = silent, *, fsync: bool = False
 ) -> Iterator[FileEntry]:

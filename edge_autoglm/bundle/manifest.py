@@ -83,14 +83,12 @@ class EngineEntry:
         graph: Path of the graph within the bundle.
         precision: Of the weights (``fp32``, ``int8``).
         kv_type: Of the KV cache (``fp32``).
-        fingerprint: Identifies weights, graph and KV layout.
     """
 
     kind: str
     graph: str
     precision: str
     kv_type: str
-    fingerprint: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

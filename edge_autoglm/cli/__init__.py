@@ -36,7 +36,7 @@ class _LazyGroup(click.Group):
 @click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="edge-autoglm")
 def main() -> None:
-    r"""Run a small language model inside a device app, and let it learn which prompt works best.
+    """Run a small language model inside a device app, and let it learn which prompt works best.
 
     \b
     edge-autoglm demo                                   see the whole path on a real model

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from edge_autoglm.cli.output import progress_bars
+from edge_autoglm.facade.config import RuntimeConfig
 from edge_autoglm.facade.runtime import Runtime
 from edge_autoglm.values import Message
 
@@ -22,7 +24,9 @@ def command(
 ) -> None:
     """Talk to the model of BUNDLE. End with Ctrl-D."""
     messages: list[Message] = [{"role": "system", "content": system}] if system else []
-    with Runtime.open(bundle) as runtime:
+    with progress_bars() as progress:
+        runtime = Runtime.open(bundle, config=RuntimeConfig(tasks=()), progress=progress)
+    with runtime:
         while True:
             try:
                 text = click.prompt("you", prompt_suffix="> ")

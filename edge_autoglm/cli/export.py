@@ -29,7 +29,7 @@ from edge_autoglm.export.pipeline import PRECISIONS, TARGETS, export_model
 def command(
     source: str, out: Path, precision: str, target: str, tasks: tuple[Path, ...], force: bool, json_file: Path | None
 ) -> None:
-    r"""Turn the checkpoint SOURCE into the bundle folder OUT.
+    """Turn the checkpoint SOURCE into the bundle folder OUT.
 
     SOURCE is a .gguf file, a folder with config.json and safetensors, or a Hugging Face hub id. OUT appears whole or
     not at all; nothing is left behind when the export fails.

@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 from rich.markup import escape
 
-from edge_autoglm.cli.output import console, json_option, write_json
+from edge_autoglm.cli.output import console, json_option, progress_bars, write_json
+from edge_autoglm.facade.config import RuntimeConfig
 from edge_autoglm.facade.runtime import Runtime
 
 
@@ -34,12 +35,14 @@ def _parse(pairs: tuple[str, ...]) -> dict[str, str]:
 def command(
     bundle: Path, task: str, inputs: tuple[str, ...], variant: str | None, state: Path | None, json_file: Path | None
 ) -> None:
-    r"""Answer one request of TASK.
+    """Answer one request of TASK.
 
     \b
     edge-autoglm run smollm2.bundle sentiment text="What a lovely day"
     """
-    with Runtime.open(bundle, state=state) as runtime:
+    with progress_bars() as progress:
+        runtime = Runtime.open(bundle, state, config=RuntimeConfig(tasks=(task,)), progress=progress)
+    with runtime:
         reply = runtime.run(task, _parse(inputs), variant=variant)
     console.print(reply.text, markup=False)
     usage, timings = reply.usage, reply.timings

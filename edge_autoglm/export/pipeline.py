@@ -73,7 +73,7 @@ def _write(
     return writer.commit(
         source=Path(checkpoint.location).name,
         model=_facts(checkpoint, spec, texts),
-        engines=(EngineEntry(kind="ort", graph=_GRAPH, precision=precision, kv_type="fp32", fingerprint=""),),
+        engines=(EngineEntry(kind="ort", graph=_GRAPH, precision=precision, kv_type="fp32"),),
         verification={},
         progress=progress,
     )

@@ -13,6 +13,8 @@ class RuntimeConfig:
     """How a `Runtime` is laid out; the defaults suit a two-core device.
 
     Attributes:
+        tasks: Those that the app uses: only their variants get resident prefixes, and only they can be run. ``None`` takes
+            every task of the bundle.
         slots: Requests that can hold KV state at the same time.
         context_length: Tokens a slot can hold, prompt and answer together; cut to what the model was made for.
         seed: Of the policy's draws and of sampled requests without a seed of their own; ``None`` draws one.
@@ -22,6 +24,7 @@ class RuntimeConfig:
         health: What a standby generation must pass.
     """
 
+    tasks: tuple[str, ...] | None = None
     slots: int = 4
     context_length: int = 2048
     seed: int | None = None

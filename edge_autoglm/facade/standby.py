@@ -24,7 +24,7 @@ class GenerationBuilder:
 
     def first(self, bundle: Bundle, progress: Progress = silent) -> Generation:
         """The generation with which a runtime opens."""
-        catalogue = Catalogue.load(bundle.task_files())
+        catalogue = self._catalogue(bundle)
         model = load_model(bundle, self._threads, self._config)
         policy = self._learner.frozen()
         return build_generation(1, bundle.digest, model, catalogue, policy, None, "opened", progress)
@@ -40,10 +40,14 @@ class GenerationBuilder:
     def from_bundle(self, active: Generation, number: int, path: Path) -> Generation:
         """A generation from a bundle on disk, verified before anything of it is used."""
         bundle = Bundle.open(path)
-        catalogue = Catalogue.load(bundle.task_files())
+        catalogue = self._catalogue(bundle)
         if bundle.fingerprint == active.model.engine.facts.fingerprint:
             model = active.model.fork(self._config.slots)
         else:
             model = load_model(bundle, self._threads, self._config)
         policy = self._learner.frozen()
         return build_generation(number, bundle.digest, model, catalogue, policy, active, f"bundle {path.name}", silent)
+
+    def _catalogue(self, bundle: Bundle) -> Catalogue:
+        catalogue, wanted = Catalogue.load(bundle.task_files()), self._config.tasks
+        return catalogue if wanted is None else Catalogue(catalogue.task(name) for name in wanted)

@@ -28,8 +28,8 @@ class FTRLProximal:
         w = -(z - sgn(z) l1) / ((beta + sqrt(n)) / alpha + l2)          otherwise
 
     is computed when it is needed and never stored, so L1 gives exact zeros. Targets may be fractions: for a target
-    ``y`` the loss is ``-y log p - (1 - y) log(1 - p)`` and its gradient ``(p - y) x``. Names that hash to one coordinate,
-    and indices given twice, add up before the update.
+    ``y`` the loss is ``-y log p - (1 - y) log(1 - p)`` and its gradient ``(p - y) x``. Names that hash to one
+    coordinate, and indices given twice, add up before the update.
 
     The methods ending in ``_one`` follow River's conventions for a binary classifier. There is no intercept: give a
     feature that is always 1. Not thread-safe.

@@ -23,6 +23,8 @@ from edge_autoglm.learn.segments import read_journal, segment_paths
 from edge_autoglm.learn.status import LearnerStatus, Tally
 from edge_autoglm.values import Decision, FeedbackOutcome, Progress, silent
 
+__all__ = ["Learner", "LearnerStatus", "read_status"]
+
 
 class Learner:
     """Joins late feedback to decisions and trains the policy. Thread-safe; made by ``Learner.open``.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import reprlib
+
 import numpy as np
 
 from edge_autoglm.errors import InvalidReward
@@ -14,7 +17,10 @@ def checked_reward(reward: object) -> float:
         InvalidReward: It is NaN, infinite, outside 0..1, or not a number. A bool is refused too: whether ``False``
             means a bad answer or no feedback is for the caller to say.
     """
-    if isinstance(reward, int | float | np.integer | np.floating) and not isinstance(reward, bool):
-        if 0 <= reward <= 1:  # NaN fails every comparison
-            return float(reward)
-    raise InvalidReward(f"the reward is {repr(reward)[:60]}", "Give a number from 0 (useless) to 1 (perfect).")
+    value = reward if isinstance(reward, int | float | np.integer | np.floating) else math.nan
+    # NaN fails every comparison.
+    if isinstance(reward, bool) or not 0 <= value <= 1:
+        # Python refuses to spell out an int of thousands of digits.
+        shown = "a huge int" if isinstance(reward, int) and abs(reward) > 10**9 else reprlib.repr(reward)
+        raise InvalidReward(f"the reward is {shown}", "Give a number from 0 (useless) to 1 (perfect).")
+    return float(value)

@@ -25,7 +25,7 @@ FACTS = ModelFacts(
     eos_token=None,
     add_bos=True,
 )
-ENGINE = EngineEntry(kind="ort", graph="engine/model.onnx", precision="int8", kv_type="fp32", fingerprint="f00d")
+ENGINE = EngineEntry(kind="ort", graph="engine/model.onnx", precision="int8", kv_type="fp32")
 CONTENTS: Mapping[str, bytes] = {
     "engine/model.onnx": b"graph",
     "engine/model.onnx.data": bytes(range(256)),
