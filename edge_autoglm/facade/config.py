@@ -13,8 +13,8 @@ class RuntimeConfig:
     """How a `Runtime` is laid out; the defaults suit a two-core device.
 
     Attributes:
-        tasks: Those that the app uses: only their variants get resident prefixes, and only they can be run. ``None`` takes
-            every task of the bundle.
+        tasks: Those that the app uses: only their variants get resident prefixes, and only they can be run. ``None``
+            takes every task of the bundle.
         slots: Requests that can hold KV state at the same time.
         context_length: Tokens a slot can hold, prompt and answer together; cut to what the model was made for.
         seed: Of the policy's draws and of sampled requests without a seed of their own; ``None`` draws one.

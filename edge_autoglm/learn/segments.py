@@ -62,7 +62,8 @@ def header(number: int, previous: int) -> tuple[bytes, int]:
 def read_journal(folder: Path, apply: Callable[[Record], None], progress: Progress = silent) -> Tail:
     """Hand every record to ``apply``, in order, and change nothing.
 
-    A bad last line of the last segment is what a crash during a write leaves; it is not handed on but counted.
+    What a crash during a write leaves is not handed on but counted: at the end of the last segment, a line without its
+    end, or with zeros in place of blocks that did not reach the disk.
 
     Raises:
         StateDamaged: Anything else is not as it was written; names file and line.
@@ -97,7 +98,8 @@ class _Segment:
                 payload = self._checked(line)
                 if payload is None:
                     torn = len(line)
-                    if not self._last or file.read(1):
+                    unfinished = not line.endswith(b"\n") or b"\0" in line
+                    if not (self._last and unfinished) or file.read(1):
                         self._damaged("its checksum does not match")
                     break
                 apply(self._record(payload))

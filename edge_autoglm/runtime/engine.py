@@ -1,8 +1,8 @@
 """The one interface behind which every engine stands (ONNX Runtime, scripted, later TensorRT).
 
 An engine owns the KV state of a fixed number of *slots*. A slot holds the KV of one token sequence of up to
-``capacity`` tokens. ``forward`` appends tokens to slots and returns logits at chosen positions only. The contract, which
-``tests/contract`` checks against every engine, bit for bit:
+``capacity`` tokens. ``forward`` appends tokens to slots and returns logits at chosen positions only. The contract,
+which ``tests/contract`` checks against every engine, bit for bit:
 
 - chunked prefill equals whole prefill, for chunks of two tokens or more; a restored prefix equals a fresh one;
 - a chunk of one token is a *decode step*: kernels sum in another order there, so that it may differ by rounding from

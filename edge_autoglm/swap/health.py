@@ -71,8 +71,8 @@ class HealthReport:
     Attributes:
         reasons: Why it failed; each names what was measured or, for an answer, task, variant and probe.
         figures: ``answers_asked``, ``answers_carried`` (known from the active generation), ``answers_excused`` (no
-            worse than the active generation's), ``shared_model`` (1.0: the weights and prompts are read alike, so that
-            there is no difference to measure), ``mean_kl``, ``latency_ratio``.
+            worse than the active generation's), ``shared_model`` (1.0: model and chat template are the active
+            generation's, so that there is no difference to measure), ``mean_kl``, ``latency_ratio``.
     """
 
     reasons: tuple[str, ...]

@@ -52,7 +52,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
         created_at=draw(st.text()),
         source=draw(st.text()),
         model=draw(model_facts),
-        engines=tuple(EngineEntry(draw(names), graph, draw(names), draw(names), draw(names)) for graph in graphs),
+        engines=tuple(EngineEntry(draw(names), graph, draw(names), draw(names)) for graph in graphs),
         files=tuple(FileEntry(path, draw(digests), draw(counts)) for path in listed),
         verification=draw(st.dictionaries(st.text(), json_values, max_size=3)),
     )
