@@ -33,7 +33,9 @@ def host() -> dict[str, Any]:
     }
 
 
-def write(name: str, config: Mapping[str, Any], samples: Mapping[str, Sequence[float]], figures: Mapping[str, Any]) -> Path:
+def write(
+    name: str, config: Mapping[str, Any], samples: Mapping[str, Sequence[float]], figures: Mapping[str, Any]
+) -> Path:
     """Write ``benchmarks/records/NAME.json`` and return its path."""
     path = Path(__file__).parent / "records" / f"{name}.json"
     path.parent.mkdir(exist_ok=True)

@@ -65,7 +65,9 @@ def main(rounds: int, precision: str) -> None:
     figures = {"ratio": resident / cold}
     config = {"precision": precision, "prefix_tokens": PREFIX_TOKENS, "rest_tokens": REST_TOKENS, "rounds": rounds}
     path = record.write(f"resident_prefix_{precision}", config, samples, figures)
-    print(f"cold {cold * 1e3:.1f} ms, resident {resident * 1e3:.1f} ms, ratio {resident / cold:.3f}; record: {path.name}")
+    print(
+        f"cold {cold * 1e3:.1f} ms, resident {resident * 1e3:.1f} ms, ratio {resident / cold:.3f}; record: {path.name}"
+    )
 
 
 if __name__ == "__main__":

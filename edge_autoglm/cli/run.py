@@ -44,7 +44,7 @@ def command(
         runtime = Runtime.open(bundle, state, config=RuntimeConfig(tasks=(task,)), progress=progress)
     with runtime:
         reply = runtime.run(task, _parse(inputs), variant=variant)
-    console.print(reply.text, markup=False)
+    console.print(reply.text, markup=False, soft_wrap=True)
     usage, timings = reply.usage, reply.timings
     console.print(
         escape(
@@ -53,5 +53,6 @@ def command(
             f"first token after {timings.ttft * 1e3:.0f} ms, id {reply.id}"
         ),
         style="dim",
+        soft_wrap=True,
     )
     write_json(json_file, asdict(reply))

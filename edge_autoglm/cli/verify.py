@@ -20,7 +20,7 @@ def command(bundle: Path, json_file: Path | None) -> None:
         opened = Bundle.open(bundle, progress=progress)
     catalogue = Catalogue.load(opened.task_files())
     files = len(opened.manifest.files)
-    console.print(f"{bundle}: {files} files match their checksums, {len(catalogue.names)} tasks load.")
+    console.print(f"{bundle}: {files} files match their checksums, {len(catalogue.names)} tasks load.", soft_wrap=True)
     write_json(
         json_file,
         {"bundle": str(bundle), "files": files, "tasks": sorted(catalogue.names), "digest": opened.digest},

@@ -69,9 +69,7 @@ def test_a_damaged_bundle_is_rejected_and_the_file_named(runtime: Runtime, bundl
     assert runtime.run("mood", {"text": "x"}).label
 
 
-def test_another_model_is_rejected_for_what_it_says(
-    runtime: Runtime, task_files: list[Path], tmp_path: Path
-) -> None:
+def test_another_model_is_rejected_for_what_it_says(runtime: Runtime, task_files: list[Path], tmp_path: Path) -> None:
     other = export_model(write_tiny_llama(tmp_path / "other", seed=9), tmp_path / "bundle", "fp32", tasks=task_files)
     outcome = runtime.swap(other)
     assert isinstance(outcome, Rejected)

@@ -153,7 +153,7 @@ def test_a_segment_of_another_journal_is_noticed(tmp_path: Path) -> None:
     fill(tmp_path / "a", 20, segment_bytes=300)
     fill(tmp_path / "b", 20, segment_bytes=300, first=50)
     segment_path(tmp_path / "a", 2).write_bytes(segment_path(tmp_path / "b", 2).read_bytes())
-    with pytest.raises(StateDamaged, match="journal-000002.log, line 1"):
+    with pytest.raises(StateDamaged, match=r"journal-000002\.log, line 1"):
         read_journal(tmp_path / "a", lambda record: None)
 
 
@@ -162,7 +162,7 @@ def test_a_segment_of_another_journal_is_noticed(tmp_path: Path) -> None:
 )
 def test_a_header_of_another_kind_is_named(tmp_path: Path, payload: bytes) -> None:
     segment_path(tmp_path, 1).write_bytes(frame(payload, 0)[0])
-    with pytest.raises(StateDamaged, match="line 1.*schema 1 of segment 1"):
+    with pytest.raises(StateDamaged, match=r"line 1.*schema 1 of segment 1"):
         read_journal(tmp_path, lambda record: None)
 
 

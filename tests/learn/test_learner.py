@@ -181,7 +181,7 @@ def test_feedback_from_many_threads_replays_to_the_same_state(tmp_path: Path) ->
         for step in range(40):
             decision_id = decide(live, frozen, seed=1000 * worker + step)
             with ThreadPoolExecutor(2) as twice:
-                outcomes = list(twice.map(lambda reward: live.feedback(decision_id, reward), [0.25, 0.75]))
+                outcomes = list(twice.map(live.feedback, [decision_id] * 2, [0.25, 0.75]))
             applied += outcomes.count(FeedbackOutcome.APPLIED)
             live.frozen()
         return applied

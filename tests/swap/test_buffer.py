@@ -1,12 +1,23 @@
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from edge_autoglm.errors import SwapError
 from edge_autoglm.swap.buffer import DoubleBuffer
 from edge_autoglm.swap.generation import Generation
 from edge_autoglm.swap.outcome import RolledBack, Swapped
-from tests.swap.world import answer, asking, first_generation, make_catalogue, make_model, next_generation, scripted
+from tests.swap.world import (
+    answer,
+    asking,
+    first_generation,
+    make_catalogue,
+    make_model,
+    make_policy,
+    next_generation,
+    scripted,
+)
 
 
 @pytest.fixture
@@ -44,6 +55,29 @@ def test_a_lease_keeps_its_generation_through_two_swaps(buffer: DoubleBuffer, fi
         buffer.swap(next_generation(second))
         assert leased is first
         assert answer(leased) == "fine"
+        assert not first.freed
+    assert first.freed
+
+
+class SlowToLease(Generation):
+    """Gives two swaps time to come between the choice of this generation and its lease."""
+
+    swaps: threading.Thread
+
+    def acquire(self) -> None:
+        self.swaps.start()
+        self.swaps.join(0.2)
+        super().acquire()
+
+
+def test_no_swap_comes_between_the_choice_of_a_generation_and_its_lease() -> None:
+    first = SlowToLease(1, "bundle", make_model(), make_catalogue(), make_policy(), "opened", {})
+    buffer = DoubleBuffer(first)
+    later = [Generation(n, "bundle", make_model(), make_catalogue(), make_policy(), "", {}) for n in (2, 3)]
+    first.swaps = threading.Thread(target=lambda: [buffer.swap(generation) for generation in later])
+    with buffer.lease() as leased:
+        first.swaps.join()
+        assert (leased, buffer.active) == (first, later[1])
         assert not first.freed
     assert first.freed
 
