@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import replace
 from pathlib import Path
 
 from edge_autoglm.bundle import Bundle
@@ -12,6 +14,8 @@ from edge_autoglm.prompts import Catalogue
 from edge_autoglm.swap.build import build_generation
 from edge_autoglm.swap.generation import Generation
 from edge_autoglm.values import Progress, silent
+
+_log = logging.getLogger("edge_autoglm")
 
 
 class GenerationBuilder:
@@ -24,15 +28,13 @@ class GenerationBuilder:
 
     def first(self, bundle: Bundle, progress: Progress = silent) -> Generation:
         """The generation with which a runtime opens."""
-        catalogue = self._catalogue(bundle)
+        policy, catalogue = self._learner.frozen(), self._catalogue(bundle)
         model = load_model(bundle, self._threads, self._config)
-        policy = self._learner.frozen()
         return build_generation(1, bundle.digest, model, catalogue, policy, None, "opened", progress)
 
     def with_policy(self, active: Generation, number: int) -> Generation:
         """The active generation with what has been learnt since."""
-        model = active.model.fork(self._config.slots)
-        policy = self._learner.frozen()
+        policy, model = self._learner.frozen(), active.model.fork(self._config.slots)
         return build_generation(
             number, active.bundle_digest, model, active.catalogue, policy, active, "learnt policy", silent
         )
@@ -40,14 +42,29 @@ class GenerationBuilder:
     def from_bundle(self, active: Generation, number: int, path: Path) -> Generation:
         """A generation from a bundle on disk, verified before anything of it is used."""
         bundle = Bundle.open(path)
-        catalogue = self._catalogue(bundle)
+        policy, catalogue = self._learner.frozen(), self._catalogue(bundle)
         if bundle.fingerprint == active.model.engine.facts.fingerprint:
             model = active.model.fork(self._config.slots)
         else:
             model = load_model(bundle, self._threads, self._config)
-        policy = self._learner.frozen()
         return build_generation(number, bundle.digest, model, catalogue, policy, active, f"bundle {path.name}", silent)
 
     def _catalogue(self, bundle: Bundle) -> Catalogue:
-        catalogue, wanted = Catalogue.load(bundle.task_files()), self._config.tasks
+        catalogue = Catalogue.load(bundle.task_files())
+        if bundle.chat_template is None:
+            catalogue = _without_chat(catalogue)
+        wanted = self._config.tasks
         return catalogue if wanted is None else Catalogue(catalogue.task(name) for name in wanted)
+
+
+def _without_chat(catalogue: Catalogue) -> Catalogue:
+    """What a base model can answer: tasks and variants that need no chat template."""
+    kept, dropped = [], []
+    for task in catalogue.tasks:
+        variants = tuple(variant for variant in task.variants if variant.messages is None)
+        dropped += [f"{task.name}/{variant.name}" for variant in task.variants if variant not in variants]
+        if variants:
+            kept.append(replace(task, variants=variants))
+    if dropped:
+        _log.warning("the model has no chat template; left out: %s", ", ".join(dropped))
+    return Catalogue(kept)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-
 import pytest
 
 from edge_autoglm import Bundle
+from edge_autoglm.demo.snippets import load_snippets
 from edge_autoglm.facade.config import RuntimeConfig
 from edge_autoglm.facade.loading import load_model
-from edge_autoglm.demo.snippets import load_snippets
 from edge_autoglm.prompts import load_task, render, static_prefix
 from edge_autoglm.runtime.model import LanguageModel
 from edge_autoglm.values import SamplingParams

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import gc
+import json
 import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from edge_autoglm import Bundle, Runtime
+from edge_autoglm import Bundle, Runtime, export_model
 from edge_autoglm.errors import (
     InputRejected,
     InvalidReward,
@@ -23,6 +24,7 @@ from edge_autoglm.errors import (
 )
 from edge_autoglm.facade.config import RuntimeConfig
 from edge_autoglm.values import FeedbackOutcome
+from tests.checkpoints import write_tiny_llama
 
 
 def test_a_classification_answers_with_a_label_and_its_scores(runtime: Runtime) -> None:
@@ -138,6 +140,21 @@ def test_a_runtime_remembers_and_locks_its_state(bundle: Bundle, tmp_path: Path)
     with Runtime.open(bundle, state, threads=1) as runtime:
         assert runtime.feedback(late.id, 1.0) is FeedbackOutcome.APPLIED
         assert sum(arm.feedbacks for arm in runtime.learner.status().arms) == 2
+
+
+def test_a_base_model_answers_with_the_variants_that_need_no_chat_template(
+    task_files: list[Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    checkpoint = write_tiny_llama(tmp_path / "checkpoint")
+    settings = checkpoint / "tokenizer_config.json"
+    settings.write_text(json.dumps({**json.loads(settings.read_text()), "chat_template": None}))
+    base = export_model(checkpoint, tmp_path / "bundle", tasks=task_files)
+    with Runtime.open(base, threads=1, config=RuntimeConfig(context_length=128)) as runtime:
+        assert runtime.tasks == {"echo": ("plain",), "mood": ("plain", "framed")}
+        assert runtime.run("echo", {"text": "the movie"}).text
+        with pytest.raises(RequestError, match="chat template"):
+            runtime.generate([{"role": "user", "content": "hello"}])
+    assert "mood/chat" in caplog.text
 
 
 def test_a_closed_runtime_refuses(bundle: Bundle) -> None:
