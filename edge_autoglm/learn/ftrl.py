@@ -92,9 +92,17 @@ class FTRLProximal:
         Raises:
             InvalidReward: ``y`` is NaN or outside 0..1.
         """
+        self.step(features.indices, features.values, y)
+
+    def step(self, indices: IntArray, values: FloatArray, y: float) -> None:
+        """As ``learn``, for arrays that are known to be sound.
+
+        Raises:
+            InvalidReward: ``y`` is NaN or outside 0..1.
+        """
         if not 0.0 <= y <= 1.0:
             raise InvalidReward(f"the target is {y!r}", "Give a number from 0 to 1.")
-        at, x = self._summed(features)
+        at, x = self._summed(indices, values)
         z, n = self._z[at], self._n[at]
         w = self._solve(z, n)
         g = (sigmoid(float(np.add.reduce(w * x))) - y) * x
@@ -126,14 +134,14 @@ class FTRLProximal:
         weights: FloatArray = shrunk / -((self.beta + np.sqrt(n)) / self.alpha + self.l2)
         return weights
 
-    def _summed(self, features: Features) -> tuple[IntArray, FloatArray]:
+    def _summed(self, indices: IntArray, values: FloatArray) -> tuple[IntArray, FloatArray]:
         """Distinct coordinates and the sum of the values at each."""
-        at = self.coordinates(features.indices)
+        at = self.coordinates(indices)
         if len(set(at.tolist())) == len(at):
-            return at, features.values
+            return at, values
         distinct, place = np.unique(at, return_inverse=True)
         x = np.zeros(len(distinct))
-        np.add.at(x, place, features.values)
+        np.add.at(x, place, values)
         return distinct, x
 
 

@@ -19,6 +19,7 @@ from edge_autoglm.values import Decision
 FloatArray = npt.NDArray[np.float64]
 
 DEFAULT_FLOOR = 0.05
+_BIAS = np.ones(1)
 
 
 class FrozenPolicy:
@@ -141,7 +142,7 @@ class VariantPolicy:
             InvalidReward: The reward is not a number in 0..1.
         """
         indices = cross((arm,), features.indices)[0]
-        self.model.learn(Features(indices, np.concatenate(([1.0], features.values))), checked_reward(reward))
+        self.model.step(indices, np.concatenate((_BIAS, features.values)), checked_reward(reward))
 
     def freeze(self, seed: int | str | None = None) -> FrozenPolicy:
         """What is known now, as a policy that does not change.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from pathlib import Path
 
 # ONNX Runtime reads this at import; a device app must not report home.
@@ -12,14 +11,16 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime as ort
 
 from edge_autoglm.errors import DamagedBundle
+from edge_autoglm.runtime.fair_lock import FairLock
 
 
 class OrtModel:
     """One loaded graph.
 
     Attributes:
-        session: The session; ``lock`` is held while it runs, so that a standby engine's prefill and the active engine's
-            decode alternate step by step instead of fighting over the same cores.
+        session: The session.
+        lock: Held while it runs, so that a standby engine's prefill and the active engine's decode alternate step by
+            step instead of fighting over the same cores.
         layers, kv_heads, head_dim, vocab_size: Read from the graph's own inputs and outputs.
         context_length: Positions for which the graph has rotary tables.
     """
@@ -27,7 +28,7 @@ class OrtModel:
     def __init__(self, graph: Path, fingerprint: str, context_length: int, threads: int) -> None:
         self.fingerprint = fingerprint
         self.context_length = context_length
-        self.lock = threading.Lock()
+        self.lock = FairLock()
         try:
             self.session = ort.InferenceSession(str(graph), _options(threads), providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime raises a dozen unrelated types here
