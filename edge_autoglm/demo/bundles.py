@@ -22,30 +22,30 @@ from edge_autoglm.values import Progress
 LONG_VARIANT = "many_shot"
 """Variant of the second prompt set whose static prefix is about 200 tokens."""
 
+_PRECISION = "int8"
+
 
 def exported_bundle(gguf: Path, progress: Progress) -> Bundle:
-    """The model in int8; exported anew for each version of this package."""
-    folder = cache_folder() / f"smollm2-{SMOLLM2.sha256[:12]}-{edge_autoglm.__version__}-int8.bundle"
-    return _kept(folder, lambda: export_model(gguf, folder, precision="int8", force=True, progress=progress))
+    """The model in int8; exported anew when the model or the code of this package has changed."""
+    folder = cache_folder() / f"smollm2-{_PRECISION}.bundle"
+    key = f"{SMOLLM2.sha256} {_PRECISION} {edge_autoglm.__version__} {_code_digest()}"
+    return _kept(folder, key, lambda: export_model(gguf, folder, precision=_PRECISION, progress=progress))
 
 
 def extended_bundle(base: Bundle, progress: Progress) -> Bundle:
     """The same engine with more variants of the task ``sentiment``; shares its large files with ``base``."""
+    folder = cache_folder() / f"smollm2-{_PRECISION}-more-variants.bundle"
     task = next(path for path in base.task_files() if path.stem == TASK)
     text = _extended_task(task.read_text(encoding="utf-8"))
-    key = hashlib.sha256((base.digest + text).encode()).hexdigest()[:12]
-    folder = cache_folder() / f"smollm2-more-variants-{key}.bundle"
 
     def derive() -> Bundle:
-        if folder.exists():
-            shutil.rmtree(folder)
         with tempfile.TemporaryDirectory() as aside:
             extended = Path(aside) / task.name
             extended.write_text(text, encoding="utf-8")
             others = [path for path in base.task_files() if path != task]
             return base.derive(folder, [*others, extended], progress)
 
-    return _kept(folder, derive)
+    return _kept(folder, hashlib.sha256((base.digest + text).encode()).hexdigest(), derive)
 
 
 def long_prefix() -> str:
@@ -54,12 +54,31 @@ def long_prefix() -> str:
     return str(prompt).partition("{{")[0]
 
 
-def _kept(folder: Path, make: Callable[[], Bundle]) -> Bundle:
-    """What is in the cache, or, where that is missing or damaged, a new one."""
-    try:
-        return Bundle.open(folder)
-    except BundleError:
-        return make()
+def _kept(folder: Path, key: str, make: Callable[[], Bundle]) -> Bundle:
+    """The bundle in the cache; a new one where that is missing, damaged or made from something else.
+
+    What it was made from stands in a file beside it, written last.
+    """
+    stamp = folder.with_suffix(".key")
+    if stamp.is_file() and stamp.read_text(encoding="utf-8") == key:
+        try:
+            return Bundle.open(folder)
+        except BundleError:
+            pass  # damaged: made anew below
+    stamp.unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    bundle = make()
+    stamp.write_text(key, encoding="utf-8")
+    return bundle
+
+
+def _code_digest() -> str:
+    """Changes with any module or task file of this package, so that a checkout never meets a stale bundle."""
+    package = Path(edge_autoglm.__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(path for path in package.rglob("*") if path.suffix in (".py", ".yaml")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def _extended_task(text: str) -> str:

@@ -39,7 +39,8 @@ class Display:
         what = "a newly learnt policy" if swap.kind == "policy" else "a longer prompt set"
         how = f"was rejected: {swap.note}" if swap.generation is None else f"is live as generation {swap.generation}"
         seconds = swap.ended - swap.started
-        self._bars.console.print(f"at request {swap.at}: {what} {how} ({seconds:.1f} s in the background)")
+        line = f"at request {swap.at}: {what} {how} ({seconds:.1f} s in the background)"
+        self._bars.console.print(line, soft_wrap=True)
 
 
 @contextmanager

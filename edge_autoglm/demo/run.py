@@ -49,7 +49,8 @@ def run_demo(out: Path, requests: int, json_file: Path | None, seed: int, consol
     with display(console) as shown:
         base = exported_bundle(fetch_model(progress=shown.stage), shown.stage)
         extended = extended_bundle(base, shown.stage)
-        config = RuntimeConfig(seed=seed, promote_every=None)  # the demo asks for each promotion itself, to time it
+        # Laid out as a device would be; the demo asks for each promotion itself, to time it.
+        config = RuntimeConfig(tasks=(TASK,), slots=2, context_length=512, seed=seed, promote_every=None)
         with Runtime.open(base, state=state, config=config, progress=shown.stage) as runtime:
             timeline = _answer(runtime, snippets, extended, shown)
             window = min(200, len(timeline.answers) // 2)

@@ -23,8 +23,8 @@ from edge_autoglm.learn.hashing import hash_name
 
 ContextValue = float | str | bool
 
-SHAPE_NORM = 0.5
-WORDS_NORM = 0.3
+SHAPE_NORM = 1.0
+WORDS_NORM = 0.5
 MAX_WORDS = 32
 MAX_CHARS_READ = 4096
 """Words and shape are those of the first so many characters of each input; lengths count them all."""

@@ -52,7 +52,7 @@ class FTRLProximal:
     (True, False)
     """
 
-    def __init__(self, alpha: float = 0.5, beta: float = 1.0, l1: float = 0.1, l2: float = 0.1, bits: int = 16) -> None:
+    def __init__(self, alpha: float = 0.3, beta: float = 1.0, l1: float = 0.1, l2: float = 0.1, bits: int = 16) -> None:
         _check("alpha", alpha, 0.0 < alpha < math.inf, "above 0")
         _check("beta", beta, 0.0 < beta < math.inf, "above 0")
         _check("l1", l1, 0.0 <= l1 < math.inf, "of 0 or more")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass, replace
+from io import FileIO
 from pathlib import Path
 
 from edge_autoglm.bundle.atomic import write_bytes_atomic
@@ -25,6 +27,14 @@ def not_writable(folder: Path, error: OSError) -> StateNotWritable:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Current:
+    """The segment that is appended to; exchanged as a whole, so that an interrupt sees the old one or the new one."""
+
+    file: FileIO
+    tail: Tail
+
+
 class Journal:
     """The open journal of a state folder, which the caller has locked.
 
@@ -40,6 +50,7 @@ class Journal:
     Raises:
         StateDamaged: See ``read_journal``.
         StateNotWritable: The folder or a file in it cannot be written to.
+        PolicyError: ``segment_bytes`` is below 1.
     """
 
     def __init__(
@@ -54,11 +65,10 @@ class Journal:
         self._folder = folder
         self._segment_bytes = segment_bytes
         self._failure: OSError | None = None
-        self._number = self._crc = self._size = self._sealed = 0
         self._syncing = threading.Lock()
         try:
             tail = read_journal(folder, replay, progress)
-            self._resume(tail if tail.number else self._create(1, 0, sealed=0))
+            self._current = self._opened(tail if tail.number else self._created(tail))
         except OSError as error:
             raise not_writable(folder, error) from error
         self.torn = tail.torn
@@ -67,7 +77,7 @@ class Journal:
     @property
     def size(self) -> int:
         """Bytes of all segments."""
-        return self._sealed + self._size
+        return self._current.tail.sealed + self._current.tail.size
 
     def append(self, record: Record) -> None:
         """Write a record.
@@ -76,19 +86,18 @@ class Journal:
             StateNotWritable: It could not be written whole; the journal is as it was.
         """
         self._check_sound()
-        payload = to_json(record)
-        if self._size >= self._segment_bytes:
+        if self._current.tail.size >= self._segment_bytes:
             self._begin_segment()
-        line, crc = frame(payload, self._crc)
+        file, tail = self._current.file, self._current.tail
+        line, crc = frame(to_json(record), tail.crc)
         try:
-            self._write(line)
+            _write(file, line)
+            self._current = _Current(file, replace(tail, crc=crc, size=tail.size + len(line)))
         except BaseException as error:
             self._undo()
             if isinstance(error, OSError):
                 raise not_writable(self._folder, error) from error
             raise
-        self._size += len(line)
-        self._crc = crc
 
     def sync(self) -> None:
         """Wait until everything appended before this call is on the disk.
@@ -99,26 +108,23 @@ class Journal:
         """
         with self._syncing:
             self._check_sound()
-            try:
-                os.fsync(self._file.fileno())
-            except OSError as error:
-                self._failure = error
-                raise not_writable(self._folder, error) from error
+            self._flush()
 
     def close(self) -> None:
         """Let the file go. Appended records stay as durable as they were."""
         with self._syncing:
-            self._file.close()
+            self._current.file.close()
 
-    def _create(self, number: int, previous: int, sealed: int) -> Tail:
-        """Make an empty segment, whole or not at all."""
-        line, crc = header(number, previous)
+    def _created(self, previous: Tail) -> Tail:
+        """Make the next segment, empty, whole or not at all."""
+        number = previous.number + 1
+        line, crc = header(number, previous.crc)
         write_bytes_atomic(segment_path(self._folder, number), line, mode=PRIVATE)
-        return Tail(number, crc, len(line), 0, sealed)
+        return Tail(number, crc, len(line), torn=0, sealed=previous.sealed + previous.size)
 
-    def _resume(self, tail: Tail) -> None:
-        """Continue after the last good line."""
-        file = segment_path(self._folder, tail.number).open("r+b", buffering=0)
+    def _opened(self, tail: Tail) -> _Current:
+        """Ready to continue after the last good line."""
+        file = FileIO(segment_path(self._folder, tail.number), "r+")
         try:
             file.truncate(tail.size)
             file.seek(tail.size)
@@ -127,41 +133,38 @@ class Journal:
         except BaseException:
             file.close()
             raise
-        self._file = file
-        self._number, self._crc, self._size, self._sealed = tail.number, tail.crc, tail.size, tail.sealed
+        return _Current(file, tail)
 
     def _begin_segment(self) -> None:
-        """Seal the current segment, on the disk, and continue in a new one."""
-        path = segment_path(self._folder, self._number + 1)
+        """Seal the current segment, on the disk, and continue in a new one.
+
+        The full one takes nothing more even if this fails, so a new one that was left behind empty fits after it: the
+        next append writes the same header again.
+        """
+        full = self._current
         with self._syncing:
-            full = self._file
+            self._flush()
             try:
-                os.fsync(full.fileno())
-                self._resume(self._create(self._number + 1, self._crc, self.size))
+                self._current = self._opened(self._created(full.tail))
             except OSError as error:
-                self._discard(path)
                 raise not_writable(self._folder, error) from error
-            full.close()
-
-    def _discard(self, path: Path) -> None:
-        """Remove a segment that could not be begun; the current one would not fit before it any more."""
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            self._failure = error
-
-    def _write(self, line: bytes) -> None:
-        written = 0
-        while written < len(line):
-            written += self._file.write(line[written:]) or 0
+            full.file.close()
 
     def _undo(self) -> None:
         """Cut what a failed append left behind the last good line."""
         try:
-            self._file.truncate(self._size)
-            self._file.seek(self._size)
+            self._current.file.truncate(self._current.tail.size)
+            self._current.file.seek(self._current.tail.size)
         except OSError as error:
             self._failure = error
+
+    def _flush(self) -> None:
+        try:
+            os.fsync(self._current.file.fileno())
+        except OSError as error:
+            # The kernel may have dropped what it could not write: a later fsync that succeeds would prove nothing.
+            self._failure = error
+            raise not_writable(self._folder, error) from error
 
     def _check_sound(self) -> None:
         if self._failure is not None:
@@ -169,3 +172,9 @@ class Journal:
                 f"the state folder {self._folder} failed earlier ({self._failure.strerror or self._failure})",
                 "Repair the disk, then open the state folder again.",
             )
+
+
+def _write(file: FileIO, line: bytes) -> None:
+    written = 0
+    while written < len(line):  # a disk that fills up takes a part first
+        written += file.write(line[written:])

@@ -13,7 +13,7 @@ from edge_autoglm.demo.snippets import Snippet
 from edge_autoglm.demo.timeline import Answered, SwapWindow
 from tests.checkpoints import write_tiny_llama
 
-PREFIX = "Is this text good or bad? Think of the film and of nothing else.\n"
+PREFIX = "Is this text good or bad? Think of the film and of nothing else."
 TASK_FILE = f"""
 name: sentiment
 description: Is a text positive or negative?
@@ -22,7 +22,7 @@ inputs: [text]
 labels: [positive, negative]
 variants:
   - {{name: plain, prompt: "{{{{ text }}}}"}}
-  - {{name: question, prompt: {PREFIX!r}"{{{{ text }}}}"}}
+  - {{name: question, prompt: "{PREFIX} {{{{ text }}}}"}}
 probes:
   - {{text: good}}
   - {{text: bad}}
@@ -93,9 +93,9 @@ def test_measuring_alone_gives_no_feedback_and_counts_right_labels(runtime: Runt
 
 def test_the_cold_twin_of_a_prompt_finds_nothing_resident(runtime: Runtime) -> None:
     with runtime:
-        first = measure_first_token(runtime, PREFIX, ["good film", "bad film"])
+        first = measure_first_token(runtime, PREFIX, [" good film", " bad film"])
         assert 0 < first.cached_tokens < first.prompt_tokens
-        cold = runtime.generate(f"7 {PREFIX}good film", max_new_tokens=1)
+        cold = runtime.generate(f"7 {PREFIX} good film", max_new_tokens=1)
         assert cold.usage.num_cached_tokens == 0
 
 

@@ -22,14 +22,14 @@ def _teach(runtime: Runtime, best: str, rounds: int) -> None:
 
 
 def test_promotion_puts_what_was_learnt_live_and_rollback_takes_it_back(runtime: Runtime) -> None:
-    _teach(runtime, "framed", 60)
-    assert runtime.run("mood", {"text": "x"}).propensity == 1 / 3
+    _teach(runtime, "framed", 90)
+    assert runtime.run("mood", {"text": "x"}).propensity == pytest.approx(1 / 3)
     assert runtime.learner.promote() == Swapped(2)
     chosen = [runtime.run("mood", {"text": f"x {number}"}) for number in range(20)]
-    assert sum(reply.variant == "framed" and reply.propensity > 0.9 for reply in chosen) > 14
+    assert sum(reply.variant == "framed" and reply.propensity > 0.8 for reply in chosen) > 14
     assert {reply.generation for reply in chosen} == {2}
     assert isinstance(runtime.learner.rollback(), RolledBack)
-    assert runtime.run("mood", {"text": "x"}).propensity == 1 / 3
+    assert runtime.run("mood", {"text": "x"}).propensity == pytest.approx(1 / 3)
     with pytest.raises(SwapError, match="roll back"):
         runtime.learner.rollback()
 

@@ -211,8 +211,39 @@ def test_a_segment_that_cannot_be_begun_leaves_the_current_one_in_use(tmp_path: 
     assert len(segment_paths(tmp_path)) == 2
 
 
-def test_after_a_device_failure_nothing_more_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    journal = Journal(tmp_path, lambda record: None)
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), KeyboardInterrupt()], ids=["io", "ctrl-c"])
+@pytest.mark.parametrize(
+    "failing_call", [2, 3, 4]
+)  # the first seals the old segment; then: new one, its folder, opening
+def test_a_new_segment_that_fails_half_way_leaves_a_sound_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing_call: int, error: BaseException
+) -> None:
+    journal = Journal(tmp_path, lambda record: None, segment_bytes=1)
+    journal.append(feedback(0))
+    calls, fsync = 0, os.fsync
+
+    def failing(descriptor: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == failing_call:
+            raise error
+        fsync(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", failing)
+        with pytest.raises((StateNotWritable, KeyboardInterrupt)):
+            journal.append(feedback(1))
+    assert ids(tmp_path) == ["d0"]
+    journal.append(feedback(2))
+    journal.close()
+    assert ids(tmp_path) == ["d0", "d2"]
+
+
+@pytest.mark.parametrize("act", ["sync", "seal a full segment"])
+def test_after_a_device_failure_nothing_more_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, act: str
+) -> None:
+    journal = Journal(tmp_path, lambda record: None, segment_bytes=1 if act != "sync" else 2**20)
     journal.append(feedback(0))
 
     def failing(descriptor: int) -> None:
@@ -221,11 +252,10 @@ def test_after_a_device_failure_nothing_more_is_taken(tmp_path: Path, monkeypatc
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", failing)
         with pytest.raises(StateNotWritable, match="Input/output error"):
-            journal.sync()
-    # The kernel may have dropped the pages: a later fsync that succeeds proves nothing.
-    for act in (journal.sync, lambda: journal.append(feedback(1))):
+            journal.sync() if act == "sync" else journal.append(feedback(1))
+    for later in (journal.sync, lambda: journal.append(feedback(1))):
         with pytest.raises(StateNotWritable, match="failed earlier"):
-            act()
+            later()
     journal.close()
     assert ids(tmp_path) == ["d0"]
 

@@ -49,8 +49,8 @@ def test_the_last_requests_go_to_the_best_variants(runs: list[list[str]]) -> Non
 
 def test_every_variant_is_still_tried_at_the_end(runs: list[list[str]]) -> None:
     late = [arm for run in runs for arm in run[-200:]]
-    # The floor grants each of six arms 1/120; half of what is expected of 1,600 requests is 6.
-    assert all(late.count(arm) >= 6 for arm in ACCURACIES)
+    # The floor grants each of six arms 1/300: about 5 of 1,600 requests.
+    assert all(late.count(arm) >= 2 for arm in ACCURACIES)
 
 
 def test_the_first_requests_are_spread_evenly(runs: list[list[str]]) -> None:

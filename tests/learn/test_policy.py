@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_autoglm.errors import InvalidReward, PolicyError, UnknownDecision
-from edge_autoglm.learn.exploration import choose, forced, propensities
+from edge_autoglm.learn.exploration import choose, forced, probability_of_best, propensities
 from edge_autoglm.learn.features import Features
 from edge_autoglm.learn.ftrl import FTRLProximal
 from edge_autoglm.learn.policy import FrozenPolicy, VariantPolicy
@@ -21,43 +21,60 @@ ARMS = ["plain", "polite", "short", "long", "formal", "chinese", "quiz", "shout"
 CONTEXT = Features(np.array([11, 22, 33]), np.array([1.0, 0.5, -0.25]))
 
 
-def trained(rewards: dict[str, float], floor: float = 0.1, seed: int = 0) -> VariantPolicy:
+def trained(rewards: dict[str, float], floor: float = 0.1, seed: int = 0, rounds: int = 30) -> VariantPolicy:
     policy = VariantPolicy(floor=floor, seed=seed)
-    for _ in range(30):
+    for _ in range(rounds):
         for arm, reward in rewards.items():
             policy.learn(CONTEXT, arm, reward)
     return policy
 
 
-def test_an_untrained_policy_is_uniform_to_the_bit() -> None:
+def test_an_untrained_policy_is_uniform() -> None:
     for count in range(1, 9):
         shares = VariantPolicy(seed=0).freeze().propensities(ARMS[:count], CONTEXT)
-        assert shares.tolist() == [1 / count] * count
+        assert shares.tolist() == pytest.approx([1 / count] * count, abs=1e-15)
 
 
-def test_the_greedy_arm_gets_all_but_the_floor() -> None:
-    policy = trained({"polite": 1.0, "plain": 0.2}).freeze()
+def test_a_well_known_best_arm_gets_nearly_all_but_the_floor() -> None:
+    policy = trained({arm: 0.9 if arm == "polite" else 0.2 for arm in ARMS}, rounds=300).freeze()
     shares = dict(zip(ARMS, policy.propensities(ARMS, CONTEXT), strict=True))
-    assert shares.pop("polite") == pytest.approx(0.9 + 0.1 / 8, abs=1e-15)
-    assert set(shares.values()) == {0.1 / 8}
+    assert shares.pop("polite") == pytest.approx(0.9 + 0.1 / 8, abs=0.01)
+    assert min(shares.values()) >= 0.1 / 8
 
 
-def test_arms_that_tie_share_evenly() -> None:
-    # Two arms never tried keep a log-odds of exactly 0, above that of the arms that failed.
-    policy = trained({"plain": 0.0, "polite": 0.1}, floor=0.2).freeze()
-    assert policy.propensities(ARMS[:4], CONTEXT) == pytest.approx([0.05, 0.05, 0.45, 0.45], abs=1e-15)
+def test_an_arm_that_was_hardly_tried_is_still_chosen() -> None:
+    policy = trained({"polite": 0.8, "plain": 0.2}, floor=0.0, rounds=300).freeze()
+    shares = dict(zip(ARMS[:3], policy.propensities(["polite", "plain", "new"], CONTEXT), strict=True))
+    assert 0.02 < shares[ARMS[2]] < 0.3
+    assert shares[ARMS[1]] < 0.01
+
+
+def test_the_probability_of_being_best_is_that_of_a_simulation() -> None:
+    scores, spreads = np.array([0.2, 0.0, -0.5, 0.1]), np.array([0.3, 0.5, 0.9, 0.05])
+    draws = np.random.default_rng(0).normal(scores, spreads, (200_000, 4))
+    expected = np.bincount(draws.argmax(axis=1), minlength=4) / 200_000
+    assert probability_of_best(scores, spreads) == pytest.approx(expected, abs=0.03)
+
+
+def test_a_hopeless_arm_has_no_chance_and_one_arm_alone_has_all() -> None:
+    assert probability_of_best(np.array([0.0, 900.0]), np.array([0.1, 0.1])).tolist() == [0.0, 1.0]
+    assert probability_of_best(np.array([3.0]), np.array([0.1])).tolist() == [1.0]
 
 
 @given(
     st.lists(st.sampled_from([-1.0, 0.0, 0.3, 0.30000000000000004, 7.0]), min_size=1, max_size=12),
+    st.floats(0.01, 2.0),
     st.floats(0, 1),
 )
-def test_propensities_are_a_distribution_that_keeps_the_floor(scores: list[float], floor: float) -> None:
-    shares = propensities(np.array(scores), floor)
+def test_propensities_are_a_distribution_that_keeps_the_floor(
+    scores: list[float], spread: float, floor: float
+) -> None:
+    shares = propensities(np.array(scores), np.full(len(scores), spread), floor)
     assert shares.sum() == pytest.approx(1.0, abs=1e-12)
     assert (shares >= floor / len(scores)).all()
     best = [share for share, score in zip(shares, scores, strict=True) if score == max(scores)]
-    assert len(set(best)) == 1
+    assert best == pytest.approx([best[0]] * len(best))
+    assert best[0] == pytest.approx(shares.max())
 
 
 class EndlessDraw:
@@ -71,11 +88,12 @@ class EndlessDraw:
 
 
 @pytest.mark.parametrize("draw", [0.0, 0.5, math.nextafter(1.0, 0.0)])
+@pytest.mark.parametrize("floor", [0.0, 0.07, 1.0])
 @pytest.mark.parametrize("arms", range(1, 13))
-def test_every_draw_falls_on_an_arm(draw: float, arms: int) -> None:
-    scores = np.linspace(0.0, 1.0, arms)
-    decision = choose([str(arm) for arm in range(arms)], scores, 0.07, EndlessDraw(draw))  # type: ignore[arg-type]
-    assert decision.propensity == propensities(scores, 0.07)[int(decision.arm)]
+def test_every_draw_falls_on_an_arm_that_may_be_chosen(draw: float, floor: float, arms: int) -> None:
+    shares = propensities(np.linspace(0.0, 1.0, arms), np.full(arms, 0.001), floor)
+    decision = choose([str(arm) for arm in range(arms)], shares, EndlessDraw(draw))  # type: ignore[arg-type]
+    assert decision.propensity == shares[int(decision.arm)] > 0.0
 
 
 def test_arms_are_chosen_as_often_as_their_propensity_says() -> None:
@@ -86,11 +104,6 @@ def test_arms_are_chosen_as_often_as_their_propensity_says() -> None:
     counts = Counter(decision.arm for decision in decisions)
     for arm, share in shares.items():  # four standard deviations
         assert counts[arm] / 20_000 == pytest.approx(share, abs=4 * math.sqrt(share * (1 - share) / 20_000))
-
-
-def test_without_a_floor_the_greedy_arm_is_certain() -> None:
-    policy = trained({"polite": 1.0, "plain": 0.2}, floor=0.0).freeze()
-    assert {policy.pull(ARMS, CONTEXT).arm for _ in range(500)} == {"polite"}
 
 
 def test_equal_seeds_choose_equally_and_never_share_an_id() -> None:
@@ -165,8 +178,8 @@ def test_the_better_arm_may_depend_on_the_context() -> None:
         decision = policy.pull(["plain", "polite"], context)
         policy.update(decision.id, 1.0 if decision.arm == good else 0.0)
     frozen = policy.freeze()
-    assert frozen.propensities(["plain", "polite"], short)[0] == pytest.approx(0.9)
-    assert frozen.propensities(["plain", "polite"], long)[1] == pytest.approx(0.9)
+    assert frozen.propensities(["plain", "polite"], short)[0] == pytest.approx(0.9, abs=0.02)
+    assert frozen.propensities(["plain", "polite"], long)[1] == pytest.approx(0.9, abs=0.02)
 
 
 def test_arms_may_join_and_return() -> None:
@@ -176,10 +189,10 @@ def test_arms_may_join_and_return() -> None:
 
 
 def test_a_clone_is_untrained_and_of_the_same_settings() -> None:
-    policy = VariantPolicy(FTRLProximal(alpha=0.3, bits=6), floor=0.2, seed=9)
+    policy = VariantPolicy(FTRLProximal(alpha=0.3, bits=6), floor=0.2, width=0.5, seed=9)
     policy.learn(CONTEXT, "plain", 1.0)
     clone = policy.clone()
-    assert (clone.model.alpha, clone.model.bits, clone.floor, clone.seed) == (0.3, 6, 0.2, 9)
+    assert (clone.model.alpha, clone.model.bits, clone.floor, clone.width, clone.seed) == (0.3, 6, 0.2, 0.5, 9)
     assert not clone.model.n.any()
 
 
@@ -201,4 +214,10 @@ def test_a_floor_out_of_range_is_refused(floor: float) -> None:
     with pytest.raises(PolicyError, match="floor"):
         VariantPolicy(floor=floor)
     with pytest.raises(PolicyError, match="floor"):
-        FrozenPolicy(np.zeros(4), floor=floor)
+        FrozenPolicy(np.zeros(4), np.zeros(4), floor=floor)
+
+
+@pytest.mark.parametrize("width", [0.0, -1.0, math.inf, math.nan])
+def test_a_width_out_of_range_is_refused(width: float) -> None:
+    with pytest.raises(PolicyError, match="width"):
+        VariantPolicy(width=width)

@@ -87,7 +87,7 @@ def test_a_new_policy_is_checked_without_asking_anything_twice() -> None:
 def test_a_policy_whose_weights_are_no_numbers_is_found(active: Generation) -> None:
     weights = np.zeros(16)
     weights[3], weights[5] = math.nan, math.inf
-    report = check(next_generation(active, policy=FrozenPolicy(weights)), active, UNTIMED)
+    report = check(next_generation(active, policy=FrozenPolicy(weights, np.zeros_like(weights))), active, UNTIMED)
     assert report.reasons == ("policy: 2 of its weights are no numbers",)
 
 
