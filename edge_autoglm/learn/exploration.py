@@ -53,9 +53,9 @@ def propensities(scores: FloatArray, spreads: FloatArray, floor: float) -> Float
 def probability_of_best(scores: FloatArray, spreads: FloatArray) -> FloatArray:
     """How probable it is that each of several independent normal variables is the largest.
 
-    The integral over each one's density of the product of the others' distribution functions, on a fixed grid, with the
-    logistic function in place of the normal one. That is accurate to about 0.02; it need not be more so, because what is
-    computed here *is* the distribution that is drawn from: logged propensities are exact.
+    The integral over each one's density of the product of the others' distribution functions, on a fixed grid, with
+    the logistic function in place of the normal one. That is accurate to about 0.02; it need not be more so, because
+    what is computed here *is* the distribution that is drawn from: logged propensities are exact.
 
     Returns:
         Shape ``[arms]``; sums to 1. A score of a thousand spreads below another has probability 0.

@@ -17,18 +17,17 @@ class FairLock:
     def __init__(self) -> None:
         self._mutex = threading.Lock()
         self._held = False
-        self._waiting: deque[threading.Lock] = deque()
+        self._waiting: deque[_Turn] = deque()
 
     def __enter__(self) -> None:
-        with self._mutex:
-            if not self._held:
-                self._held = True
-                return
-            turn = threading.Lock()
-            turn.acquire()
-            self._waiting.append(turn)
+        turn = _Turn()
         try:
-            turn.acquire()
+            with self._mutex:
+                if not self._held:
+                    self._held = turn.granted = True
+                    return
+                self._waiting.append(turn)
+            turn.come.wait()
         except BaseException:  # Ctrl-C while waiting: the turn must not be lost
             self._give_up(turn)
             raise
@@ -36,19 +35,28 @@ class FairLock:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._pass_on()
+        with self._mutex:
+            self._pass_on()
 
     def _pass_on(self) -> None:
-        with self._mutex:
-            if self._waiting:
-                self._waiting.popleft().release()  # stays held, by the next one
-            else:
-                self._held = False
+        if self._waiting:
+            turn = self._waiting.popleft()
+            turn.granted = True  # stays held, by the next one
+            turn.come.set()
+        else:
+            self._held = False
 
-    def _give_up(self, turn: threading.Lock) -> None:
+    def _give_up(self, turn: _Turn) -> None:
         with self._mutex:
-            waiting = turn in self._waiting
-            if waiting:
+            if turn.granted:
+                self._pass_on()
+            elif turn in self._waiting:
                 self._waiting.remove(turn)
-        if not waiting:
-            self._pass_on()
+
+
+class _Turn:
+    """A place in the queue."""
+
+    def __init__(self) -> None:
+        self.come = threading.Event()
+        self.granted = False

@@ -66,9 +66,7 @@ def test_a_hopeless_arm_has_no_chance_and_one_arm_alone_has_all() -> None:
     st.floats(0.01, 2.0),
     st.floats(0, 1),
 )
-def test_propensities_are_a_distribution_that_keeps_the_floor(
-    scores: list[float], spread: float, floor: float
-) -> None:
+def test_propensities_are_a_distribution_that_keeps_the_floor(scores: list[float], spread: float, floor: float) -> None:
     shares = propensities(np.array(scores), np.full(len(scores), spread), floor)
     assert shares.sum() == pytest.approx(1.0, abs=1e-12)
     assert (shares >= floor / len(scores)).all()

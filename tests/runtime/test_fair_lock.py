@@ -70,20 +70,22 @@ def test_it_is_free_again_after_an_error() -> None:
 
 
 def test_an_interrupted_wait_loses_no_turn() -> None:
-    lock, waiting = FairLock(), threading.Event()
+    lock, holding, done = FairLock(), threading.Event(), threading.Event()
 
-    def interrupt() -> None:
+    def hold_and_interrupt() -> None:
         with lock:
-            waiting.set()
-            time.sleep(0.05)
+            holding.set()
+            while not lock._waiting:
+                time.sleep(0.001)
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-            time.sleep(0.05)
+            done.wait(30)
 
-    thread = threading.Thread(target=interrupt)
+    thread = threading.Thread(target=hold_and_interrupt)
     thread.start()
-    waiting.wait()
+    holding.wait()
     with pytest.raises(KeyboardInterrupt):
         lock.__enter__()
+    done.set()
     thread.join()
     with lock:
-        pass
+        assert not lock._waiting
