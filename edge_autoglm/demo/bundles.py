@@ -1,4 +1,4 @@
-"""The demo's two bundles: the exported model, and the same with a longer prompt set. Made once, kept in the cache."""
+"""The demo's bundles: the exported model, and two prompt sets over it. Made once, kept in the cache."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ from edge_autoglm.values import Progress
 LONG_VARIANT = "many_shot"
 """Variant of the second prompt set whose static prefix is about 200 tokens."""
 
+_FIRST_VARIANTS = ("plain", "review", "two_shot", "chinese", "yes_no", "unhelpful")
+"""Good ones and bad ones; not all, because each is measured alone at the end."""
+
 _PRECISION = "int8"
 
 
@@ -32,18 +35,29 @@ def exported_bundle(gguf: Path, progress: Progress) -> Bundle:
     return _kept(folder, key, lambda: export_model(gguf, folder, precision=_PRECISION, progress=progress))
 
 
+def first_bundle(base: Bundle, progress: Progress) -> Bundle:
+    """The same engine with the variants of the task ``sentiment`` that the demo begins with."""
+    return _with_variants(base, "first", [], progress)
+
+
 def extended_bundle(base: Bundle, progress: Progress) -> Bundle:
-    """The same engine with more variants of the task ``sentiment``; shares its large files with ``base``."""
-    folder = cache_folder() / f"smollm2-{_PRECISION}-more-variants.bundle"
-    task = next(path for path in base.task_files() if path.stem == TASK)
-    text = _extended_task(task.read_text(encoding="utf-8"))
+    """The same with more variants."""
+    return _with_variants(base, "more", _more_variants(), progress)
+
+
+def _with_variants(base: Bundle, name: str, more: list[dict[str, Any]], progress: Progress) -> Bundle:
+    """A bundle of that prompt set; it shares its large files with ``base``."""
+    folder = cache_folder() / f"smollm2-{_PRECISION}-{name}.bundle"
+    built_in = next(path for path in base.task_files() if path.stem == TASK)
+    task = yaml.safe_load(built_in.read_text(encoding="utf-8"))
+    task["variants"] = [variant for variant in task["variants"] if variant["name"] in _FIRST_VARIANTS] + more
+    text = str(yaml.safe_dump(task, allow_unicode=True, sort_keys=False))
 
     def derive() -> Bundle:
         with tempfile.TemporaryDirectory() as aside:
-            extended = Path(aside) / task.name
-            extended.write_text(text, encoding="utf-8")
-            others = [path for path in base.task_files() if path != task]
-            return base.derive(folder, [*others, extended], progress)
+            file = Path(aside) / built_in.name
+            file.write_text(text, encoding="utf-8")
+            return base.derive(folder, [file], progress)
 
     return _kept(folder, hashlib.sha256((base.digest + text).encode()).hexdigest(), derive)
 
@@ -79,12 +93,6 @@ def _code_digest() -> str:
     for path in sorted(path for path in package.rglob("*") if path.suffix in (".py", ".yaml")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
-
-
-def _extended_task(text: str) -> str:
-    task = yaml.safe_load(text)
-    task["variants"] += _more_variants()
-    return str(yaml.safe_dump(task, allow_unicode=True, sort_keys=False))
 
 
 def _more_variants() -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from edge_autoglm import Bundle, Runtime, RuntimeConfig
-from edge_autoglm.demo.bundles import exported_bundle, extended_bundle, long_prefix
+from edge_autoglm.demo.bundles import exported_bundle, extended_bundle, first_bundle, long_prefix
 from edge_autoglm.demo.display import Display, display
 from edge_autoglm.demo.measure import (
     Measurements,
@@ -48,10 +48,10 @@ def run_demo(out: Path, requests: int, json_file: Path | None, seed: int, consol
     snippets = load_snippets(requests, seed)
     with display(console) as shown:
         base = exported_bundle(fetch_model(progress=shown.stage), shown.stage)
-        extended = extended_bundle(base, shown.stage)
+        first, extended = first_bundle(base, shown.stage), extended_bundle(base, shown.stage)
         # Laid out as a device would be; the demo asks for each promotion itself, to time it.
         config = RuntimeConfig(tasks=(TASK,), slots=2, context_length=512, seed=seed, promote_every=None)
-        with Runtime.open(base, state=state, config=config, progress=shown.stage) as runtime:
+        with Runtime.open(first, state=state, config=config, progress=shown.stage) as runtime:
             timeline = _answer(runtime, snippets, extended, shown)
             window = min(200, len(timeline.answers) // 2)
             measured = _measure(runtime, snippets[-window:], shown)
