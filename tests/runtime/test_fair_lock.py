@@ -80,12 +80,17 @@ def test_an_interrupted_wait_loses_no_turn() -> None:
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
             done.wait(30)
 
+    # A process that a shell started in the background ignores SIGINT, and Python leaves it at that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     thread = threading.Thread(target=hold_and_interrupt)
-    thread.start()
-    holding.wait()
-    with pytest.raises(KeyboardInterrupt):
-        lock.__enter__()
-    done.set()
-    thread.join()
+    try:
+        thread.start()
+        holding.wait()
+        with pytest.raises(KeyboardInterrupt):
+            lock.__enter__()
+    finally:
+        done.set()
+        thread.join()
+        signal.signal(signal.SIGINT, before)
     with lock:
         assert not lock._waiting
