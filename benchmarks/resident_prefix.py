@@ -39,7 +39,7 @@ def measure(bundle: Bundle, rounds: int) -> dict[str, list[float]]:
     tokens = cold.tokenizer.encode(text)
     prefix_text = cold.tokenizer.decode(tokens[: PREFIX_TOKENS + 1])
     resident.make_resident(prefix_text)
-    prefix = resident.tokenizer.stable_tokens(prefix_text)[:PREFIX_TOKENS]
+    prefix = resident.tokenizer.stable_tokens(prefix_text)
     samples: dict[str, list[float]] = {"cold": [], "resident": []}
     for number in range(rounds + 2):
         start = PREFIX_TOKENS + REST_TOKENS * number
