@@ -9,7 +9,7 @@ import click
 from edge_autoglm.cli.output import progress_bars
 from edge_autoglm.facade.config import RuntimeConfig
 from edge_autoglm.facade.runtime import Runtime
-from edge_autoglm.values import Message
+from edge_autoglm.values import Message, SamplingParams
 
 
 @click.command()
@@ -24,6 +24,7 @@ def command(
 ) -> None:
     """Talk to the model of BUNDLE. End with Ctrl-D."""
     messages: list[Message] = [{"role": "system", "content": system}] if system else []
+    params = SamplingParams(max_new_tokens, temperature, top_p=top_p, seed=seed)
     with progress_bars() as progress:
         runtime = Runtime.open(bundle, config=RuntimeConfig(tasks=()), progress=progress)
     with runtime:
@@ -34,9 +35,7 @@ def command(
                 click.echo()
                 return
             messages.append({"role": "user", "content": text})
-            stream = runtime.generate_stream(
-                messages, max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p, seed=seed
-            )
+            stream = runtime.generate_stream(messages, params)
             for piece in stream:
                 click.echo(piece, nl=False)
             click.echo()

@@ -168,24 +168,17 @@ class Runtime:
             PromptTooLong: The prompt does not fit a slot.
         """
         params = SamplingParams(max_new_tokens, temperature, top_k, top_p, tuple(stop), seed)
-        stream = self._complete(prompt, params)
+        stream = self.generate_stream(prompt, params)
         for _ in stream:
             pass
         return stream.completion
 
-    def generate_stream(
-        self,
-        prompt: Prompt,
-        *,
-        max_new_tokens: int = 128,
-        temperature: float = 0.0,
-        top_k: int = 0,
-        top_p: float = 1.0,
-        stop: Sequence[str] = (),
-        seed: int | None = None,
-    ) -> CompletionStream:
+    def generate_stream(self, prompt: Prompt, params: SamplingParams | None = None) -> CompletionStream:
         """`generate`, piece by piece; a piece never ends inside a character."""
-        return self._complete(prompt, SamplingParams(max_new_tokens, temperature, top_k, top_p, tuple(stop), seed))
+        with ExitStack() as stack:
+            generation = stack.enter_context(self._buffer.lease())
+            pieces = generation.model.stream(encode(generation.model, prompt), params or SamplingParams())
+            return CompletionStream(pieces, stack.pop_all(), generation.number)
 
     def score(self, prompt: str, labels: Sequence[str]) -> dict[str, float]:
         """Log-probability of each label right after the prompt, over all continuations.
@@ -258,9 +251,3 @@ class Runtime:
 
     def _record(self, choice: Choice, task: str, generation: Generation) -> None:
         self._learner.record(choice.decision, task, choice.arms, choice.features, generation.number)
-
-    def _complete(self, prompt: Prompt, params: SamplingParams) -> CompletionStream:
-        with ExitStack() as stack:
-            generation = stack.enter_context(self._buffer.lease())
-            pieces = generation.model.stream(encode(generation.model, prompt), params)
-            return CompletionStream(pieces, stack.pop_all(), generation.number)

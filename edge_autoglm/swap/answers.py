@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from edge_autoglm.prompts.render import label_texts, render
 from edge_autoglm.prompts.task import Task, Variant
 from edge_autoglm.runtime.model import LanguageModel
+from edge_autoglm.swap.asking import render_request, score_request
 from edge_autoglm.swap.carried import same_model, same_variant
 from edge_autoglm.swap.generation import Generation
 from edge_autoglm.swap.outcome import cause_of
@@ -103,15 +103,12 @@ def fault_of(model: LanguageModel, probe: Probe, new_tokens: int) -> str | None:
 
 
 def render_probe(model: LanguageModel, probe: Probe) -> str:
-    """The prompt, made as for a request: special tokens in the inputs are text."""
-    inputs = {name: model.tokenizer.shield(text) for name, text in probe.inputs.items()}
-    return render(probe.task, probe.variant, inputs, None if model.chat is None else model.chat.render)
+    """The prompt, made as for a request."""
+    return render_request(model, probe.task, probe.variant, probe.inputs)
 
 
 def _fault_of_scores(model: LanguageModel, probe: Probe, prompt: str) -> str | None:
-    texts = label_texts(probe.task, probe.variant, prompt)
-    labels = [model.label_tokens(prompt, texts[label]) for label in probe.task.labels]
-    scores = model.score(model.encode_prompt(prompt), labels)
+    scores = score_request(model, probe.task, probe.variant, prompt)
     for label, logprob in zip(probe.task.labels, scores.logprobs, strict=True):
         if not math.isfinite(logprob):
             return f"label {label} has log-probability {logprob}"

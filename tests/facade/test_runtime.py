@@ -23,7 +23,7 @@ from edge_autoglm.errors import (
     UnknownVariant,
 )
 from edge_autoglm.facade.config import RuntimeConfig
-from edge_autoglm.values import FeedbackOutcome
+from edge_autoglm.values import FeedbackOutcome, SamplingParams
 from tests.checkpoints import write_tiny_llama
 
 
@@ -82,7 +82,7 @@ def test_messages_and_their_rendered_prompt_are_one(runtime: Runtime) -> None:
     first = runtime.generate(messages, max_new_tokens=8)
     assert first.text == runtime.generate(prompt, max_new_tokens=8).text
     assert first.finish_reason in ("length", "eos")
-    assert "".join(runtime.generate_stream(messages, max_new_tokens=8)) == first.text
+    assert "".join(runtime.generate_stream(messages, SamplingParams(8))) == first.text
 
 
 def test_a_chat_marker_in_a_message_is_text(runtime: Runtime) -> None:

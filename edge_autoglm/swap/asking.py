@@ -1,0 +1,23 @@
+"""How a request is put to a model: the same for an app's requests and for the probes of a health check."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from edge_autoglm.prompts.render import label_texts, render
+from edge_autoglm.prompts.task import Task, Variant
+from edge_autoglm.runtime.model import LanguageModel
+from edge_autoglm.runtime.score import Scores
+
+
+def render_request(model: LanguageModel, task: Task, variant: Variant, inputs: Mapping[str, str]) -> str:
+    """The prompt. Texts from outside are shielded: a chat marker in them is text, never a special token."""
+    shielded = {name: model.tokenizer.shield(text) for name, text in inputs.items()}
+    return render(task, variant, shielded, None if model.chat is None else model.chat.render)
+
+
+def score_request(model: LanguageModel, task: Task, variant: Variant, prompt: str) -> Scores:
+    """Log-probability of every label of a classification task behind its prompt, in the task's order."""
+    texts = label_texts(task, variant, prompt)
+    labels = [model.label_tokens(prompt, texts[label]) for label in task.labels]
+    return model.score(model.encode_prompt(prompt), labels)
