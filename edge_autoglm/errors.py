@@ -8,7 +8,10 @@ Each one names the cause and the cure in one line, so that the command line can 
     |   +-- NotAModel                the file is something else
     |   +-- TruncatedSource          shorter than its own header says
     |   +-- UnsupportedModel         family, rope type or tensor layout that the exporter does not know
-    +-- ExportError              writing the bundle failed (disk, permissions, existing output)
+    |       +-- UnknownArchitecture      no family of ours has it
+    +-- ExportError              no bundle can be made: disk, permissions, existing output, unknown options
+    |   +-- UnusableText             a text for calibration or proof is missing, not UTF-8 or too short
+    |   +-- OverBudget               the engine differs from the original by more than its precision may
     +-- BundleError              a bundle on disk cannot be used
     |   +-- DamagedBundle            a file is missing, resized or altered
     |   +-- ForeignBundle            not a bundle, or of another schema version
@@ -73,8 +76,20 @@ class UnsupportedModel(SourceError):
     """A family, rope type or tensor layout that the exporter does not know."""
 
 
+class UnknownArchitecture(UnsupportedModel):
+    """No decoder family of the exporter has this architecture."""
+
+
 class ExportError(EdgeAutoGLMError):
-    """Writing the bundle failed."""
+    """No bundle can be made."""
+
+
+class UnusableText(ExportError):
+    """A text for calibration or for the proof is missing, not UTF-8 or too short."""
+
+
+class OverBudget(ExportError):
+    """The engine differs from the original by more than its precision may."""
 
 
 class BundleError(EdgeAutoGLMError):

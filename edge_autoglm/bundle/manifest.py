@@ -15,7 +15,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from edge_autoglm.errors import DamagedBundle, ForeignBundle
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MANIFEST_NAME = "manifest.json"
 CREATOR = "edge-autoglm"
 
@@ -81,14 +81,18 @@ class EngineEntry:
     Attributes:
         kind: Which runtime opens it (``ort``).
         graph: Path of the graph within the bundle.
-        precision: Of the weights (``fp32``, ``int8``).
+        precision: As the exporter was asked for it (``int8``).
         kv_type: Of the KV cache (``fp32``).
+        groups: How the weights of each group of layers are stored (``{"qkv": "int4"}``); for people.
+        notes: What else the exporter had to say of this engine, for people.
     """
 
     kind: str
     graph: str
     precision: str
     kv_type: str
+    groups: dict[str, str] = dataclasses.field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,7 +232,10 @@ def _decode(kind: Any, value: Any, field: str) -> Any:
         items = _expect((list,), value, field)
         return tuple(_decode(get_args(kind)[0], item, f"{field}[{index}]") for index, item in enumerate(items))
     if get_origin(kind) is dict:
-        return _expect((dict,), value, field)
+        entries, values = _expect((dict,), value, field), get_args(kind)[1]
+        if values is Any:
+            return entries
+        return {name: _decode(values, entry, f"{field}.{name}") for name, entry in entries.items()}
     return _expect(get_args(kind) or (kind,), value, field)
 
 

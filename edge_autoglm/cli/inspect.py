@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
 import click
+from rich.markup import escape
 from rich.table import Table
 
-from edge_autoglm.bundle import Bundle
+from edge_autoglm.bundle import Bundle, FileEntry
 from edge_autoglm.cli.output import console, json_option, megabytes, write_json
+from edge_autoglm.cli.proof_table import proof_table
+from edge_autoglm.export.proof.figures import Proof
 from edge_autoglm.prompts import Catalogue
 
 
@@ -17,22 +21,58 @@ from edge_autoglm.prompts import Catalogue
 @click.argument("bundle", type=click.Path(path_type=Path))
 @json_option
 def command(bundle: Path, json_file: Path | None) -> None:
-    """Show what BUNDLE holds: model, engines, tasks, files. Does not check the files; `verify` does."""
+    """Show what BUNDLE holds: model, precision of each group of layers, tasks, proof, files.
+
+    Does not check the files; `verify` does.
+    """
     opened = Bundle.open(bundle, verify=False)
     manifest, catalogue = opened.manifest, Catalogue.load(opened.task_files())
-    facts = Table(title=str(bundle), show_header=False)
-    for name, value in asdict(manifest.model).items():
-        facts.add_row(name.replace("_", " "), str(value))
-    for engine in manifest.engines:
-        facts.add_row(f"engine {engine.kind}", f"{engine.precision}, KV {engine.kv_type}, {engine.graph}")
+    proof = Proof.from_json(manifest.verification)
+    console.print(_facts(opened, str(bundle), catalogue))
+    console.print(_engines(opened))
+    if proof is None:
+        console.print("Not proven: it was exported without a comparison with the original.")
+    else:
+        console.print(proof_table(proof, "compared with the original at its export"))
+    console.print(_files(manifest.files))
+    write_json(json_file, {**asdict(manifest), "fingerprint": opened.fingerprint})
+
+
+def _facts(bundle: Bundle, title: str, catalogue: Catalogue) -> Table:
+    table = Table(title=title, show_header=False)
+    for name, value in asdict(bundle.manifest.model).items():
+        table.add_row(name.replace("_", " "), str(value))
     for name in catalogue.names:
         task = catalogue.task(name)
-        facts.add_row(f"task {name}", f"{task.kind}: " + ", ".join(variant.name for variant in task.variants))
-    facts.add_row("made", f"{manifest.created_at} by {manifest.created_by} from {manifest.source}")
-    facts.add_row("fingerprint", opened.fingerprint)
-    console.print(facts)
-    files = Table("file", "size", "sha256")
-    for entry in manifest.files:
-        files.add_row(entry.path, megabytes(entry.size), entry.sha256[:16])
-    console.print(files)
-    write_json(json_file, {**asdict(manifest), "fingerprint": opened.fingerprint})
+        table.add_row(f"task {name}", f"{task.kind}: " + ", ".join(variant.name for variant in task.variants))
+    manifest = bundle.manifest
+    table.add_row("made", f"{manifest.created_at} by {manifest.created_by} from {manifest.source}")
+    table.add_row("fingerprint", bundle.fingerprint)
+    return table
+
+
+def _engines(bundle: Bundle) -> Table:
+    """A row an engine, one for each group of its weights, and its notes."""
+    table = Table("engine", "part", "stored as")
+    for engine in bundle.manifest.engines:
+        folder = engine.graph.rpartition("/")[0] + "/"
+        size = _size(entry for entry in bundle.manifest.files if entry.path.startswith(folder))
+        table.add_row(engine.kind, engine.graph, f"{engine.precision}, {megabytes(size)}")
+        for group, precision in engine.groups.items():
+            table.add_row("", escape(group), escape(precision))
+        table.add_row("", "KV cache", engine.kv_type)
+        for note in engine.notes:
+            table.add_row("", "note", escape(note))
+    return table
+
+
+def _files(entries: tuple[FileEntry, ...]) -> Table:
+    table = Table("file", "size", "sha256")
+    for entry in entries:
+        table.add_row(entry.path, megabytes(entry.size), entry.sha256[:16])
+    table.add_row("all", megabytes(_size(entries)), "")
+    return table
+
+
+def _size(entries: Iterable[FileEntry]) -> int:
+    return sum(entry.size for entry in entries)

@@ -32,7 +32,7 @@ def exported_bundle(gguf: Path, progress: Progress) -> Bundle:
     """The model in int8; exported anew when the model or the code of this package has changed."""
     folder = cache_folder() / f"smollm2-{_PRECISION}.bundle"
     key = f"{SMOLLM2.sha256} {_PRECISION} {edge_autoglm.__version__} {_code_digest()}"
-    return _kept(folder, key, lambda: export_model(gguf, folder, precision=_PRECISION, progress=progress))
+    return _kept(folder, key, lambda: export_model(gguf, folder, precision=_PRECISION, progress=progress, proof=False))
 
 
 def first_bundle(base: Bundle, progress: Progress) -> Bundle:

@@ -1,22 +1,26 @@
-"""Checkpoint to bundle: open, describe, build the graph, store the texts, seal."""
+"""Checkpoint to bundle: open, describe, build the graph, store the texts, prove, seal."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
-from edge_autoglm.bundle import Bundle, BundleWriter, EngineEntry, ModelFacts
-from edge_autoglm.errors import ExportError, MissingDependency
-from edge_autoglm.export.checkpoint import Checkpoint, TokenizerFiles
-from edge_autoglm.export.families import describe
-from edge_autoglm.export.sources import open_checkpoint
-from edge_autoglm.export.spec import DecoderSpec
+from edge_autoglm.bundle import Bundle, BundleWriter, EngineEntry
+from edge_autoglm.export.checkpoint import TokenizerFiles
+from edge_autoglm.export.options import ExportOptions
+from edge_autoglm.export.proof.budgets import budget_of
+from edge_autoglm.export.proof.figures import Proof
+from edge_autoglm.export.proof.graphs import prove_against_itself, prove_against_original, refuse_export
+from edge_autoglm.export.proof.language import Language
+from edge_autoglm.export.proof.prove import Terms
+from edge_autoglm.export.routes import Built, Route, choose_route, open_source
+from edge_autoglm.export.texts import calibration_text, heldout_text, read_text_file
 from edge_autoglm.prompts import Catalogue, builtin_task_files
 from edge_autoglm.values import Progress, silent
 
-PRECISIONS = ("fp32", "int8")
-TARGETS = ("ort",)
 _GRAPH = "engine/model.onnx"
+_REFERENCE = "reference/model.onnx"
 
 
 def export_model(
@@ -25,74 +29,75 @@ def export_model(
     precision: str = "int8",
     target: str = "ort",
     *,
+    calibration: Path | None = None,
+    adapter: Path | None = None,
+    kv: str = "fp32",
+    max_kl: float | None = None,
+    via: str = "auto",
+    proof: bool = True,
     tasks: Sequence[Path] | None = None,
     force: bool = False,
     progress: Progress = silent,
 ) -> Bundle:
-    """Turn a checkpoint into a bundle.
+    """Turn a checkpoint into a bundle, and prove that it still behaves like the original.
 
     Args:
         source: A ``.gguf`` file, a folder with ``config.json`` and safetensors, or a hub id.
         out: Folder to make. It appears whole or not at all.
-        precision: ``fp32``, or ``int8`` (8-bit weights in blocks of 32, int8 activations, float32 KV cache).
+        precision: ``fp32``; ``fp16`` weights; ``int8``: 8-bit weights in blocks of 32; ``w8a8``: 8-bit weights and
+            activations; ``int4``: 4-bit weights, fitted to the calibration text; ``auto``: chosen layer by layer for
+            the fastest model within ``max_kl``.
         target: ``ort``.
+        calibration: Text that ``w8a8``, ``int4`` and ``auto`` are fitted to; UTF-8. The one that ships by default.
+        adapter: Folder of a PEFT LoRA adapter, merged before quantising.
+        kv: Of the KV cache: ``fp32``, ``fp16`` or ``int8``.
+        max_kl: Largest mean KL divergence from the original, in nats a token, in place of the precision's own budget.
+        via: ``own`` builder, ``optimum``, or ``auto``: Optimum for architectures that our own does not know.
+        proof: Whether to compare the engine with the original on held-out text and greedy answers.
         tasks: Task files to ship; the built-in ones by default.
-        force: Replace a bundle that lies at ``out``. It survives until the new one is whole.
+        force: Replace a bundle that lies at ``out``, which survives until the new one is whole; and ship an engine that
+            is beyond its budget.
         progress: Told of each stage.
 
     Raises:
-        SourceError: The checkpoint cannot be read, or is of a family that is not built.
+        SourceError: The checkpoint or the adapter cannot be read, or is of a kind that cannot be built.
         TaskFileError: A task file is malformed.
-        ExportError: Unknown precision or target, or the bundle cannot be written.
-        MissingDependency: The extra ``export`` is not installed.
+        OverBudget: The engine differs too much from the original. No bundle was written.
+        ExportError: Unknown option, unusable text, or the bundle cannot be written.
+        MissingDependency: A package is needed.
     """
-    _check_choice("precision", precision, PRECISIONS)
-    _check_choice("target", target, TARGETS)
+    options = ExportOptions(precision, target, kv, via, adapter, max_kl, proof, force)
     files = builtin_task_files() if tasks is None else list(tasks)
     Catalogue.load(files)
-    with BundleWriter(Path(out), overwrite=force) as writer:
-        checkpoint = open_checkpoint(str(source), progress)
-        try:
-            return _write(writer, checkpoint, precision, files, progress)
-        finally:
-            checkpoint.close()
+    text = calibration_text() if calibration is None else read_text_file(calibration)
+    with (
+        BundleWriter(Path(out), overwrite=force) as writer,
+        closing(open_source(str(source), adapter, progress)) as checkpoint,
+    ):
+        texts = checkpoint.tokenizer()
+        route = choose_route(checkpoint, texts, options, text)
+        built = route.build(writer.path(_GRAPH), precision, kv, progress)
+        _write_texts(writer, texts, files)
+        proven = _prove(writer, route, built, Language.of_files(texts), options, progress) if proof else None
+        if proven is not None and not force:
+            refuse_export(proven, str(out))
+        return writer.commit(
+            source=Path(checkpoint.location).name,
+            model=built.model,
+            engines=(EngineEntry(built.kind, _GRAPH, precision, kv, built.groups, built.notes),),
+            verification={} if proven is None else proven.to_json(),
+            progress=progress,
+        )
 
 
-def _check_choice(field: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise ExportError(f"{field} {value!r} is not known", f"Use one of: {', '.join(known)}.")
-
-
-def _write(
-    writer: BundleWriter, checkpoint: Checkpoint, precision: str, tasks: Sequence[Path], progress: Progress
-) -> Bundle:
-    spec = describe(checkpoint)
-    texts = checkpoint.tokenizer()
-    _write_graph(writer.path(_GRAPH), checkpoint, spec, precision, progress)
-    _write_texts(writer, texts, tasks)
-    return writer.commit(
-        source=Path(checkpoint.location).name,
-        model=_facts(checkpoint, spec, texts),
-        engines=(EngineEntry(kind="ort", graph=_GRAPH, precision=precision, kv_type="fp32"),),
-        verification={},
-        progress=progress,
-    )
-
-
-def _write_graph(path: Path, checkpoint: Checkpoint, spec: DecoderSpec, precision: str, progress: Progress) -> None:
-    try:
-        from edge_autoglm.export.graph.builder import GraphBuilder
-        from edge_autoglm.export.graph.decoder import DecoderGraph
-        from edge_autoglm.export.graph.linear import LOWERINGS
-        from edge_autoglm.export.graph.weight_file import WeightFile
-    except ImportError as error:
-        raise MissingDependency(
-            f"exporting needs the package {error.name}", 'Install it: pip install "edge-autoglm[export]".'
-        ) from error
-    with WeightFile(path.with_name(f"{path.name}.data")) as weights:
-        graph = GraphBuilder(weights)
-        DecoderGraph(graph, checkpoint, spec, LOWERINGS[precision]).build(progress)
-        graph.save(path, spec.family)
+def _prove(
+    writer: BundleWriter, route: Route, built: Built, language: Language, options: ExportOptions, progress: Progress
+) -> Proof:
+    terms = Terms(options.precision, budget_of(options.precision, options.max_kl), heldout_text())
+    if options.compares_with_itself:
+        return prove_against_itself(built, language, terms, progress)
+    aside = writer.path(_REFERENCE).parent  # staged like the bundle, so that nothing of it can survive an accident
+    return prove_against_original(aside, route, built, language, terms, progress)
 
 
 def _write_texts(writer: BundleWriter, texts: TokenizerFiles, tasks: Sequence[Path]) -> None:
@@ -101,21 +106,3 @@ def _write_texts(writer: BundleWriter, texts: TokenizerFiles, tasks: Sequence[Pa
         writer.path("chat_template.jinja").write_text(texts.chat_template, encoding="utf-8")
     for task in tasks:
         writer.path(f"prompts/{task.name}").write_bytes(task.read_bytes())
-
-
-def _facts(checkpoint: Checkpoint, spec: DecoderSpec, texts: TokenizerFiles) -> ModelFacts:
-    return ModelFacts(
-        name=str(checkpoint.config.get("_name_or_path") or Path(checkpoint.location).name.removesuffix(".gguf")),
-        family=spec.family,
-        parameters=spec.parameters,
-        vocab_size=spec.vocab_size,
-        hidden_size=spec.hidden_size,
-        layers=spec.layers,
-        kv_heads=spec.kv_heads,
-        head_dim=spec.head_dim,
-        context_length=spec.context_length,
-        eos_token_ids=texts.eos_token_ids,
-        bos_token=texts.bos_token,
-        eos_token=texts.eos_token,
-        add_bos=texts.add_bos,
-    )

@@ -36,12 +36,15 @@ def load_model(bundle: Bundle, threads: int, config: RuntimeConfig) -> LanguageM
 def _load_engine(bundle: Bundle, threads: int, config: RuntimeConfig) -> Engine:
     try:
         from edge_autoglm.runtime.ort_engine import OrtEngine
+        from edge_autoglm.runtime.past_engine import PastEngine
     except ImportError as error:
         raise MissingDependency(
             "running a bundle needs ONNX Runtime", 'Install it: pip install "edge-autoglm[cpu]".'
         ) from error
-    entry = bundle.engine("ort")
-    return OrtEngine.load(
+    kinds: dict[str, type[OrtEngine | PastEngine]] = {"ort": OrtEngine, "ort-past": PastEngine}
+    present = [entry.kind for entry in bundle.manifest.engines]
+    entry = bundle.engine(next((kind for kind in kinds if kind in present), "ort"))
+    return kinds[entry.kind].load(
         bundle.path(entry.graph),
         fingerprint=bundle.fingerprint,
         context_length=bundle.manifest.model.context_length,

@@ -25,7 +25,14 @@ FACTS = ModelFacts(
     eos_token=None,
     add_bos=True,
 )
-ENGINE = EngineEntry(kind="ort", graph="engine/model.onnx", precision="int8", kv_type="fp32")
+ENGINE = EngineEntry(
+    kind="ort",
+    graph="engine/model.onnx",
+    precision="int8",
+    kv_type="fp32",
+    groups={"embedding": "int8", "layers 0-1 down": "fp16"},
+    notes=("made by hand",),
+)
 CONTENTS: Mapping[str, bytes] = {
     "engine/model.onnx": b"graph",
     "engine/model.onnx.data": bytes(range(256)),

@@ -42,6 +42,18 @@ model_facts = st.builds(
 )
 
 
+def _engines(graph: str) -> st.SearchStrategy[EngineEntry]:
+    return st.builds(
+        EngineEntry,
+        kind=names,
+        graph=st.just(graph),
+        precision=names,
+        kv_type=names,
+        groups=st.dictionaries(st.text(), st.text(), max_size=3),
+        notes=st.lists(st.text(), max_size=2).map(tuple),
+    )
+
+
 @st.composite
 def manifests(draw: st.DrawFn) -> Manifest:
     listed = draw(st.lists(paths, min_size=1, max_size=4, unique=True))
@@ -52,7 +64,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
         created_at=draw(st.text()),
         source=draw(st.text()),
         model=draw(model_facts),
-        engines=tuple(EngineEntry(draw(names), graph, draw(names), draw(names)) for graph in graphs),
+        engines=tuple(draw(_engines(graph)) for graph in graphs),
         files=tuple(FileEntry(path, draw(digests), draw(counts)) for path in listed),
         verification=draw(st.dictionaries(st.text(), json_values, max_size=3)),
     )
@@ -150,6 +162,8 @@ def change(content: dict[str, Any], field: str, value: Any) -> None:
         ("files.1.sha256", SHA.upper(), "field files[1].sha256 is not a SHA-256"),
         ("files.1.sha256", SHA + "\n", "field files[1].sha256 is not a SHA-256"),
         ("files.1.size", -1, "field files[1].size is negative"),
+        ("engines.0.groups", {"qkv": 4}, "field engines[0].groups.qkv is of type int, expected str"),
+        ("engines.0.notes", [None], "field engines[0].notes[0] is of type NoneType, expected str"),
         ("engines.0.graph", "/etc/passwd", "field engines[0].graph is '/etc/passwd', which is not among the files"),
     ],
 )
@@ -180,8 +194,15 @@ def test_a_newer_schema_says_what_is_read_and_what_to_do(manifest: Manifest) -> 
     content = json.loads(manifest.to_json()) | {"schema_version": SCHEMA_VERSION + 1, "novelty": []}
     with pytest.raises(ForeignBundle) as caught:
         Manifest.from_json(signed(content), "m")
-    assert caught.value.cause == f"m has schema version {SCHEMA_VERSION + 1}; this package reads version 1"
+    assert (
+        caught.value.cause == f"m has schema version {SCHEMA_VERSION + 1}; this package reads version {SCHEMA_VERSION}"
+    )
     assert caught.value.cure == "Upgrade edge-autoglm, or export the model again."
+
+
+def test_the_first_schema_is_exported_again(manifest: Manifest) -> None:
+    with pytest.raises(ForeignBundle, match=r"schema version 1; this package reads version 2. Export the model again"):
+        Manifest.from_json(signed(json.loads(manifest.to_json()) | {"schema_version": 1}))
 
 
 def test_an_older_schema_is_not_cured_by_upgrading(manifest: Manifest) -> None:

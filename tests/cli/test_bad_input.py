@@ -38,7 +38,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def bundle(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """It, exported."""
-    return export_model(checkpoint, tmp_path_factory.mktemp("cli-bundle") / "tiny.bundle", "fp32")
+    return export_model(checkpoint, tmp_path_factory.mktemp("cli-bundle") / "tiny.bundle", "fp32", proof=False)
 
 
 def _run(*arguments: str | Path) -> Result:

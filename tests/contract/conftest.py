@@ -38,15 +38,42 @@ def exported(tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Call
 
         if precision not in bundles:
             bundles[precision] = export_model(
-                tiny_llama, tmp_path_factory.mktemp("bundle") / precision, precision=precision
+                tiny_llama, tmp_path_factory.mktemp("bundle") / precision, precision=precision, proof=False
             )
         return bundles[precision]
 
     return export
 
 
-@pytest.fixture(params=["scripted", "ort-fp32", "ort-int8"])
-def engine_factory(request: pytest.FixtureRequest, exported: Callable[[str], Bundle]) -> Iterator[EngineFactory]:
+@pytest.fixture(scope="session")
+def through_optimum(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], EngineFactory]:
+    """Engines over a graph of Optimum's form: ``optimum`` with its attention fused, ``past`` with it as exported."""
+    makers: dict[str, EngineFactory] = {}
+
+    def maker(name: str) -> EngineFactory:
+        pytest.importorskip("onnx_ir")
+        from tests.optimum.gpt_graph import Variant
+        from tests.optimum.rewritten import WINDOW, open_engine, write_rewritten
+
+        if name not in makers:
+            form, precision = name.split("-")
+            variant = WINDOW if form == "past" else Variant()
+            graph, rewritten = write_rewritten(tmp_path_factory.mktemp(name), variant, precision)
+            makers[name] = lambda slots=4, capacity=64: open_engine(graph, rewritten, slots, capacity)
+        return makers[name]
+
+    return maker
+
+
+_THROUGH_OPTIMUM = ("optimum-fp32", "optimum-int8", "past-fp32", "past-int8")
+
+
+@pytest.fixture(params=["scripted", "ort-fp32", "ort-int8", *_THROUGH_OPTIMUM])
+def engine_factory(
+    request: pytest.FixtureRequest,
+    exported: Callable[[str], Bundle],
+    through_optimum: Callable[[str], EngineFactory],
+) -> Iterator[EngineFactory]:
     """Every engine there is; closes what it made."""
     made: list[Engine] = []
 
@@ -54,6 +81,8 @@ def engine_factory(request: pytest.FixtureRequest, exported: Callable[[str], Bun
         engine: Engine
         if request.param == "scripted":
             engine = ScriptedEngine(VOCAB_SIZE, slots, capacity)
+        elif request.param in _THROUGH_OPTIMUM:
+            engine = through_optimum(request.param)(slots, capacity)
         else:
             pytest.importorskip("onnxruntime")
             from edge_autoglm.runtime.ort_engine import OrtEngine

@@ -37,7 +37,9 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     folder = tmp_path_factory.mktemp("session")
     (folder / "sentiment.yaml").write_text(TASK_FILE)
     write_tiny_llama(folder / "tiny")
-    return export_model(folder / "tiny", folder / "tiny.bundle", precision="fp32", tasks=[folder / "sentiment.yaml"])
+    return export_model(
+        folder / "tiny", folder / "tiny.bundle", precision="fp32", tasks=[folder / "sentiment.yaml"], proof=False
+    )
 
 
 @pytest.fixture

@@ -33,7 +33,9 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     folder = tmp_path_factory.mktemp("kiosk")
     (folder / "sentiment.yaml").write_text(TASK)
     write_tiny_llama(folder / "tiny")
-    return export_model(folder / "tiny", folder / "kiosk.bundle", precision="fp32", tasks=[folder / "sentiment.yaml"])
+    return export_model(
+        folder / "tiny", folder / "kiosk.bundle", precision="fp32", tasks=[folder / "sentiment.yaml"], proof=False
+    )
 
 
 def run_app(bundle: Bundle, state: Path, lines: str) -> subprocess.CompletedProcess[str]:

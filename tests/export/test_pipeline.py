@@ -31,32 +31,37 @@ def test_a_bundle_holds_what_the_runtime_needs(checkpoint: Path, tmp_path: Path)
     assert (facts.family, facts.layers, facts.kv_heads, facts.head_dim, facts.vocab_size) == ("llama", 2, 2, 16, 320)
     assert facts.eos_token_ids == (2,)
     assert bundle.engine("ort").precision == "int8"
+    assert bundle.engine("ort").groups
+    assert bundle.manifest.verification["within_budget"]
     assert bundle.chat_template is not None
     assert "sentiment.yaml" in [file.name for file in bundle.task_files()]
-    assert stages["weights"][-1] == (4, 4)
+    assert stages["weights"][-1] == stages["reference"][-1] == (4, 4)
+    assert stages["perplexity"][-1] == (12, 12)
+    assert stages["generations"][-1] == (64, 64)
 
 
 def test_the_same_checkpoint_gives_the_same_engine(checkpoint: Path, tmp_path: Path) -> None:
-    first = export_model(checkpoint, tmp_path / "a", "int8")
-    second = export_model(checkpoint, tmp_path / "b", "int8")
+    first = export_model(checkpoint, tmp_path / "a", "int8", proof=False)
+    second = export_model(checkpoint, tmp_path / "b", "int8", proof=False)
     assert first.fingerprint == second.fingerprint
-    assert export_model(checkpoint, tmp_path / "c", "fp32").fingerprint != first.fingerprint
+    assert export_model(checkpoint, tmp_path / "c", "fp32", proof=False).fingerprint != first.fingerprint
 
 
 def test_an_existing_bundle_is_replaced_only_with_force(checkpoint: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    export_model(checkpoint, out, "int8")
+    export_model(checkpoint, out, "int8", proof=False)
     with pytest.raises(ExportError, match="out"):
         export_model(checkpoint, out, "fp32")
     assert Bundle.open(out).engine("ort").precision == "int8"
-    assert export_model(checkpoint, out, "fp32", force=True).engine("ort").precision == "fp32"
+    replaced = export_model(checkpoint, out, "fp32", proof=False, force=True)
+    assert replaced.engine("ort").precision == "fp32"
 
 
 def test_a_failed_export_leaves_nothing_and_spares_the_old_bundle(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out"
-    old = export_model(checkpoint, out, "int8").digest
+    old = export_model(checkpoint, out, "int8", proof=False).digest
     read = SafetensorsFolder.read
 
     def poisoned(self: SafetensorsFolder, name: str) -> np.ndarray:
@@ -124,4 +129,4 @@ def test_names_with_odd_shapes_survive(tmp_path: Path) -> None:
     folder = write_tiny_llama(tmp_path / "Modell mit Leerzeichen und 中文")
     config = folder / "config.json"
     config.write_text(json.dumps({**json.loads(config.read_text()), "_name_or_path": "org/tiny"}))
-    assert export_model(folder, tmp_path / "out").manifest.model.name == "org/tiny"
+    assert export_model(folder, tmp_path / "out", proof=False).manifest.model.name == "org/tiny"

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_autoglm.export.quantize import BLOCK_SIZE, dequantize_blocks, quantize_blocks
+from edge_autoglm.export.quantize.blocks import BLOCK_SIZE, dequantize_blocks, quantize_blocks
 
 
 @given(rows=st.integers(1, 5), columns=st.integers(1, 100), seed=st.integers(0, 2**16), scale=st.floats(1e-6, 1e6))

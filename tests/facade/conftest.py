@@ -64,7 +64,9 @@ def task_files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def bundle(task_files: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A random two-layer Llama with those tasks, in fp32."""
     folder = tmp_path_factory.mktemp("tiny")
-    return export_model(write_tiny_llama(folder / "checkpoint"), folder / "bundle", "fp32", tasks=task_files)
+    return export_model(
+        write_tiny_llama(folder / "checkpoint"), folder / "bundle", "fp32", tasks=task_files, proof=False
+    )
 
 
 @pytest.fixture

@@ -148,7 +148,7 @@ def test_a_base_model_answers_with_the_variants_that_need_no_chat_template(
     checkpoint = write_tiny_llama(tmp_path / "checkpoint")
     settings = checkpoint / "tokenizer_config.json"
     settings.write_text(json.dumps({**json.loads(settings.read_text()), "chat_template": None}))
-    base = export_model(checkpoint, tmp_path / "bundle", tasks=task_files)
+    base = export_model(checkpoint, tmp_path / "bundle", tasks=task_files, proof=False)
     with Runtime.open(base, threads=1, config=RuntimeConfig(context_length=128)) as runtime:
         assert runtime.tasks == {"echo": ("plain",), "mood": ("plain", "framed")}
         assert runtime.run("echo", {"text": "the movie"}).text

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from edge_autoglm.errors import UnsupportedModel
+from edge_autoglm.errors import UnknownArchitecture, UnsupportedModel
 from edge_autoglm.export.checkpoint import Checkpoint
 from edge_autoglm.export.config_reader import ConfigReader
-from edge_autoglm.export.families import llama
+from edge_autoglm.export.families import gemma3, glm, glm4, llama, mistral, phi3, qwen2, qwen3
 from edge_autoglm.export.spec import DecoderSpec
 
 _FAMILIES: dict[str, Callable[[ConfigReader], DecoderSpec]] = {
-    architecture: family.describe for family in (llama,) for architecture in family.ARCHITECTURES
+    architecture: family.describe
+    for family in (llama, mistral, qwen2, qwen3, glm, glm4, phi3, gemma3)
+    for architecture in family.ARCHITECTURES
 }
 
 
@@ -19,12 +21,13 @@ def describe(checkpoint: Checkpoint) -> DecoderSpec:
     """Describe a checkpoint's architecture and check that its tensors are what the description needs.
 
     Raises:
-        UnsupportedModel: Unknown architecture, a configuration outside the family, a missing or misshapen tensor.
+        UnknownArchitecture: There is no family file for it.
+        UnsupportedModel: A configuration outside the family, a missing or misshapen tensor.
     """
     architectures = checkpoint.config.get("architectures") or ["(none named)"]
     family = _FAMILIES.get(architectures[0])
     if family is None:
-        raise UnsupportedModel(
+        raise UnknownArchitecture(
             f"{checkpoint.location}: architecture {architectures[0]} is not one this exporter builds",
             f"Use a checkpoint of one of: {', '.join(sorted(_FAMILIES))}.",
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy.typing as npt
 import onnx
 from onnx import helper
 
-from edge_autoglm.export.graph.weight_file import WeightFile
+from edge_autoglm.export.graph.weight_file import InlineWeights, WeightFile
 
 CONTRIB = "com.microsoft"
 OPSET = 21
@@ -19,9 +20,9 @@ IR_VERSION = 10
 
 
 class GraphBuilder:
-    """Collects one graph; ``save`` writes it beside its weights."""
+    """Collects one graph; ``save`` writes it beside its weights, ``serialize`` returns a graph that holds them."""
 
-    def __init__(self, weights: WeightFile) -> None:
+    def __init__(self, weights: WeightFile | InlineWeights) -> None:
         self._weights = weights
         self._nodes: list[onnx.NodeProto] = []
         self._initializers: dict[str, onnx.TensorProto] = {}
@@ -37,8 +38,12 @@ class GraphBuilder:
         """Declare a graph output that a node of that name produces."""
         self._outputs.append(helper.make_tensor_value_info(name, dtype, shape))
 
+    def output_of(self, node: str) -> None:
+        """Make the float32 result of a node an output too; its shape is left open."""
+        self._outputs.append(helper.make_tensor_value_info(node, onnx.TensorProto.FLOAT, None))
+
     def weight(self, name: str, array: npt.NDArray[Any]) -> str:
-        """Store a tensor in the external file."""
+        """Store a tensor with the other weights."""
         self._initializers[name] = self._weights.add(name, array)
         return name
 
@@ -46,6 +51,10 @@ class GraphBuilder:
         """Refer to a stored tensor's bytes under another name and shape."""
         self._initializers[name] = self._weights.alias(self._initializers[source], name, shape)
         return name
+
+    def elements(self, name: str) -> int:
+        """Number of elements of a stored tensor."""
+        return math.prod(self._initializers[name].dims)
 
     def constant(self, name: str, array: npt.NDArray[Any]) -> str:
         """Store a small tensor in the graph itself; the same name twice is the same constant."""
@@ -78,7 +87,12 @@ class GraphBuilder:
 
     def save(self, path: Path, name: str) -> None:
         """Write the graph; the weight file must lie in the same folder."""
+        path.write_bytes(self.serialize(name))
+
+    def serialize(self, name: str) -> bytes:
+        """The graph as the bytes of an ONNX file."""
         graph = helper.make_graph(self._nodes, name, self._inputs, self._outputs, list(self._initializers.values()))
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIB, 1)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="edge-autoglm")
-        path.write_bytes(model.SerializeToString())
+        serialized: bytes = model.SerializeToString()
+        return serialized

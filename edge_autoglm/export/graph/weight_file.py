@@ -55,3 +55,15 @@ class WeightFile:
         for key, value in (("location", self._path.name), ("offset", offset), ("length", length)):
             tensor.external_data.add(key=key, value=str(value))
         return tensor
+
+
+class InlineWeights:
+    """Keeps tensors in the graph itself: for small graphs that are run once and never stored."""
+
+    def add(self, name: str, array: npt.NDArray[Any]) -> onnx.TensorProto:
+        """Wrap one tensor."""
+        return onnx.numpy_helper.from_array(np.ascontiguousarray(array), name)
+
+    def alias(self, tensor: onnx.TensorProto, name: str, shape: tuple[int, ...]) -> onnx.TensorProto:
+        """A copy under another name and shape."""
+        return self.add(name, onnx.numpy_helper.to_array(tensor).reshape(shape))

@@ -1,0 +1,1 @@
+"""Architectures without a family file of ours: exported by ``optimum-onnx``, then rewritten for our engines."""

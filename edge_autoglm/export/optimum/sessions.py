@@ -1,0 +1,18 @@
+"""ONNX Runtime sessions for running a graph once or twice while it is exported."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+# ONNX Runtime reads this at import; see runtime/ort_model.py.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+import onnxruntime as ort
+
+
+def open_session(graph: Path) -> ort.InferenceSession:
+    """A session on the CPU that says nothing but errors."""
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    return ort.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])

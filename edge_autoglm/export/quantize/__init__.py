@@ -1,0 +1,1 @@
+"""Weight quantisation: what a matrix becomes, and how the rounding is chosen."""

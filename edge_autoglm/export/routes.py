@@ -1,0 +1,202 @@
+"""Who builds the graph: our own builder for the families that it describes, Optimum for everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from edge_autoglm.bundle import ModelFacts
+from edge_autoglm.errors import ExportError, MissingDependency, UnknownArchitecture, UnsupportedModel
+from edge_autoglm.export.checkpoint import Checkpoint, TokenizerFiles
+from edge_autoglm.export.families import describe
+from edge_autoglm.export.options import CALIBRATED, ExportOptions
+from edge_autoglm.export.proof.language import Language
+from edge_autoglm.export.sources import open_checkpoint
+from edge_autoglm.export.spec import DecoderSpec
+from edge_autoglm.export.texts import Text
+from edge_autoglm.values import Progress
+
+_CALIBRATION_WINDOWS = 16
+_WINDOW_TOKENS = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A graph on disk.
+
+    Attributes:
+        path: The ``.onnx`` file, its weights beside it.
+        kind: Of the engine that runs it.
+        model: Facts of the model.
+        groups: How each group of weights is stored.
+        notes: For people.
+    """
+
+    path: Path
+    kind: str
+    model: ModelFacts
+    groups: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+class Route(Protocol):
+    """Builds graphs of one checkpoint."""
+
+    def build(self, path: Path, precision: str, kv: str, progress: Progress) -> Built:
+        """Write ``path`` and its weights beside it.
+
+        Raises:
+            SourceError: The checkpoint cannot be read, or does not hold what its configuration says.
+            ExportError: This route does not have that precision or KV cache.
+            MissingDependency: A package is needed.
+        """
+        ...
+
+
+def open_source(source: str, adapter: Path | None, progress: Progress) -> Checkpoint:
+    """Open a checkpoint, with an adapter merged into it where there is one.
+
+    Raises:
+        SourceError: One of them cannot be read, or they do not belong together.
+        MissingDependency: A package is needed.
+    """
+    checkpoint = open_checkpoint(source, progress)
+    if adapter is None:
+        return checkpoint
+    from edge_autoglm.export.adapters import AdaptedCheckpoint, open_adapter
+
+    try:
+        return AdaptedCheckpoint(checkpoint, open_adapter(adapter))
+    except BaseException:
+        checkpoint.close()
+        raise
+
+
+def choose_route(checkpoint: Checkpoint, texts: TokenizerFiles, options: ExportOptions, calibration: Text) -> Route:
+    """Our own builder where it knows the architecture or is asked for by name; Optimum else.
+
+    Raises:
+        UnsupportedModel: Neither can build it.
+    """
+    if options.via == "optimum":
+        return _OptimumRoute(checkpoint, texts, None)
+    try:
+        return _OwnRoute(checkpoint, texts, describe(checkpoint), calibration)
+    except UnknownArchitecture as unknown:
+        if options.via == "own" or options.adapter is not None or not Path(checkpoint.location).is_dir():
+            raise
+        return _OptimumRoute(checkpoint, texts, unknown)
+
+
+@dataclass(frozen=True, slots=True)
+class _OwnRoute:
+    checkpoint: Checkpoint
+    texts: TokenizerFiles
+    spec: DecoderSpec
+    calibration: Text
+
+    def build(self, path: Path, precision: str, kv: str, progress: Progress) -> Built:
+        windows = self._calibration_windows() if precision in CALIBRATED else []
+        _build_graph(path, self.checkpoint, self.spec, precision, kv=kv, calibration_windows=windows, progress=progress)
+        return Built(path, "ort", _facts(self.checkpoint, self.texts, self.spec), {"weights": precision})
+
+    def _calibration_windows(self) -> list[list[int]]:
+        length = min(_WINDOW_TOKENS, self.spec.context_length)
+        return Language.of_files(self.texts).windows(self.calibration, _CALIBRATION_WINDOWS, length)
+
+
+def _build_graph(
+    path: Path,
+    checkpoint: Checkpoint,
+    spec: DecoderSpec,
+    precision: str,
+    *,
+    kv: str,
+    calibration_windows: Sequence[Sequence[int]],
+    progress: Progress,
+) -> None:
+    try:
+        from edge_autoglm.export.build import make_quantizer, write_graph
+    except ImportError as error:
+        raise MissingDependency(
+            f"exporting needs the package {error.name}", 'Install it: pip install "edge-autoglm[export]".'
+        ) from error
+    if precision in CALIBRATED or kv != "fp32":
+        raise ExportError(
+            f"precision {precision} with a KV cache in {kv} is not built", "Use fp32, fp16 or int8, and --kv fp32."
+        )
+    write_graph(path, checkpoint, spec, make_quantizer(precision), progress)
+
+
+@dataclass(frozen=True, slots=True)
+class _OptimumRoute:
+    checkpoint: Checkpoint
+    texts: TokenizerFiles
+    unknown: UnknownArchitecture | None
+    """Why our own builder does not do it; ``None`` if it was not asked."""
+
+    def build(self, path: Path, precision: str, kv: str, progress: Progress) -> Built:
+        from edge_autoglm.export.optimum.pipeline import export_through_optimum
+
+        folder = Path(self.checkpoint.location)
+        if not folder.is_dir():
+            raise UnsupportedModel(
+                f"{folder} is a single file, and Optimum exports folders with config.json and safetensors",
+                "Give the folder or the hub id of the model that this file was made from.",
+            )
+        if kv != "fp32":
+            raise ExportError(f"kv {kv!r} is not there for models exported through Optimum", "Use fp32.")
+        try:
+            result = export_through_optimum(folder, path, precision, progress)
+        except MissingDependency as error:
+            if self.unknown is None:
+                raise
+            cure = f"{self.unknown.cure} Or let Optimum export it. {error.cure}"
+            raise UnknownArchitecture(self.unknown.cause, cure) from error
+        notes = result.notes if self.unknown is None else (self._why(), *result.notes)
+        return Built(path, result.kind, _facts(self.checkpoint, self.texts, result), {"weights": precision}, notes)
+
+    def _why(self) -> str:
+        [architecture, *_] = self.checkpoint.config.get("architectures") or ["(none named)"]
+        return f"exported through Optimum, because the exporter has no family for {architecture}"
+
+
+class _Described(Protocol):
+    """What both routes know of a model, under the same names."""
+
+    @property
+    def family(self) -> str: ...
+    @property
+    def parameters(self) -> int: ...
+    @property
+    def vocab_size(self) -> int: ...
+    @property
+    def hidden_size(self) -> int: ...
+    @property
+    def layers(self) -> int: ...
+    @property
+    def kv_heads(self) -> int: ...
+    @property
+    def head_dim(self) -> int: ...
+    @property
+    def context_length(self) -> int: ...
+
+
+def _facts(checkpoint: Checkpoint, texts: TokenizerFiles, model: _Described) -> ModelFacts:
+    return ModelFacts(
+        name=str(checkpoint.config.get("_name_or_path") or Path(checkpoint.location).name.removesuffix(".gguf")),
+        family=model.family,
+        parameters=model.parameters,
+        vocab_size=model.vocab_size,
+        hidden_size=model.hidden_size,
+        layers=model.layers,
+        kv_heads=model.kv_heads,
+        head_dim=model.head_dim,
+        context_length=model.context_length,
+        eos_token_ids=texts.eos_token_ids,
+        bos_token=texts.bos_token,
+        eos_token=texts.eos_token,
+        add_bos=texts.add_bos,
+    )
