@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import itertools
 import json
+import random
 import unicodedata
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,15 +19,23 @@ from edge_autoglm.errors import NotAModel, UnsupportedModel
 from edge_autoglm.export.checkpoint import TokenizerFiles
 from edge_autoglm.export.sources.gguf_tokenizer import tokenizer_files
 from tests.checkpoints import CHAT_TEMPLATE, tiny_tokenizer_json
-from tests.export_sources.tiny_gguf import CONTROL, NORMAL, tiny_metadata
+from tests.export_sources.tiny_gguf import CONTROL, NORMAL, tiny_metadata, write_gguf
 
 USER_DEFINED, BYTE, UNKNOWN = 4, 6, 2
 
 
 def build(**changes: Any) -> TokenizerFiles:
     fields = {f"tokenizer.ggml.{key}": value for key, value in changes.items()}
-    metadata = {key: value for key, value in (tiny_metadata() | fields).items() if value is not None}
-    return tokenizer_files(metadata, "model.gguf")
+    return files_of({key: value for key, value in (tiny_metadata() | fields).items() if value is not None})
+
+
+def files_of(metadata: dict[str, Any], rows: int = 400) -> TokenizerFiles:
+    """From metadata as the header reader gives them: arrays of numbers as NumPy arrays."""
+    read = {
+        key: np.array(value) if isinstance(value, list) and not isinstance(value[0], str) else value
+        for key, value in metadata.items()
+    }
+    return tokenizer_files(read, "model.gguf", rows)
 
 
 def tokenizer(files: TokenizerFiles) -> Tokenizer:
@@ -132,7 +143,7 @@ def test_bos_is_added_where_the_metadata_or_the_pre_tokenizer_say_so(changes: di
         ({"merges": ["qu ux"]}, "merge 'qu ux'"),
         ({"token_type": [1, 2]}, "2 token types"),
         ({"tokens": ["a", "a"], "token_type": [1, 1]}, "1 tokens occur twice"),
-        ({"tokens": [1, 2]}, r"'tokenizer\.ggml\.tokens' is no list of str"),
+        ({"tokens": [1, 2]}, r"'tokenizer\.ggml\.tokens' is no list of texts"),
         ({"eos_token_id": 5000}, "eos_token_id is 5000"),
         ({"model": "llama"}, r"lack 'tokenizer\.ggml\.scores'"),
     ],
@@ -178,25 +189,73 @@ def sentencepiece_encode(text: str, metadata: dict[str, Any]) -> list[str]:
 @settings(deadline=None)
 def test_sentencepiece_joins_by_score_and_falls_back_to_bytes(text: str) -> None:
     metadata = sentencepiece_metadata()
-    rebuilt = tokenizer(tokenizer_files(metadata, "model.gguf"))
+    rebuilt = tokenizer(files_of(metadata))
     encoding = rebuilt.encode(text)
     assert encoding.tokens == sentencepiece_encode(text, metadata)
     assert rebuilt.decode(encoding.ids) == text
 
 
 def test_sentencepiece_without_a_space_prefix_leaves_the_first_word_as_it_is() -> None:
-    files = tokenizer_files(sentencepiece_metadata() | {"tokenizer.ggml.add_space_prefix": False}, "model.gguf")
+    files = files_of(sentencepiece_metadata() | {"tokenizer.ggml.add_space_prefix": False})
     assert tokenizer(files).encode("abc ab").tokens == ["abc", "▁ab"]
     assert tokenizer(files).decode(tokenizer(files).encode(" ab").ids) == " ab"
 
 
 def test_sentencepiece_adds_bos_unless_told_otherwise() -> None:
-    assert tokenizer_files(sentencepiece_metadata(), "model.gguf").add_bos is True
+    assert files_of(sentencepiece_metadata()).add_bos is True
     metadata = sentencepiece_metadata() | {"tokenizer.ggml.add_bos_token": False}
-    assert tokenizer_files(metadata, "model.gguf").add_bos is False
+    assert files_of(metadata).add_bos is False
 
 
 def test_the_file_adds_no_tokens_of_its_own() -> None:
     content = json.loads(build(add_bos_token=True).tokenizer_json)
     assert content["post_processor"] is None
     assert tokenizer(build(add_bos_token=True)).encode("a").ids == tokenizer(build()).encode("a").ids
+
+
+def with_added_tokens(architecture: str) -> dict[str, Any]:
+    """A SentencePiece vocabulary with control tokens, user-defined ones and a run of spaces as one of them."""
+    metadata = sentencepiece_metadata()
+    # Gemma has runs of line feeds among its tokens, Phi-3, whose tokens swallow them, has none.
+    added = {"▁▁▁": USER_DEFINED} | ({} if architecture == "phi3" else {"\n\n": USER_DEFINED})
+    added |= {"<tool>": USER_DEFINED, "<|user|>": CONTROL, "<|end|>": CONTROL, "<|endoftext|>": CONTROL}
+    metadata["tokenizer.ggml.tokens"] = [*metadata["tokenizer.ggml.tokens"], *added]
+    metadata["tokenizer.ggml.token_type"] = [*metadata["tokenizer.ggml.token_type"], *added.values()]
+    metadata["tokenizer.ggml.scores"] = [*metadata["tokenizer.ggml.scores"], *[0.0] * len(added)]
+    return metadata | {"general.architecture": architecture, "general.name": f"{architecture} mini"}
+
+
+# Tokens that llama.cpp (llama-cpp-python 0.3.36) gives, special tokens parsed.
+LLAMA_CPP_TOKENS: list[tuple[str, str, list[str]]] = [
+    ("llama", "a   b", ["▁a", "▁▁▁", "b"]),
+    ("llama", "   ", ["▁▁▁", "▁"]),
+    ("llama", "▁▁▁a", ["▁▁▁", "▁a"]),
+    ("llama", "x<tool> ab<|end|>  a\n\n", ["▁", "<0x78>", "<tool>", "▁", "▁ab", "<|end|>", "▁▁", "▁a", "\n\n"]),
+    ("phi3", "<|user|>\n ab<|end|>\n\nabc", ["<|user|>", "▁ab", "<|end|>", "▁abc"]),
+    ("phi3", "<s> ab <tool> ab</s>  a", ["<s>", "▁", "▁ab", "▁", "<tool>", "▁ab", "</s>", "▁a"]),
+    ("phi3", "<|endoftext|> ab<unk> ab", ["<|endoftext|>", "▁", "▁ab", "<unk>", "▁", "▁ab"]),
+]
+
+
+@pytest.mark.parametrize(("architecture", "text", "tokens"), LLAMA_CPP_TOKENS)
+def test_added_tokens_are_cut_out_as_llama_cpp_does(architecture: str, text: str, tokens: list[str]) -> None:
+    rebuilt = tokenizer(files_of(with_added_tokens(architecture)))
+    assert [rebuilt.id_to_token(token_id) for token_id in rebuilt.encode(text).ids] == tokens
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("architecture", ["llama", "phi3"])
+def test_random_texts_with_added_tokens_become_the_tokens_of_llama_cpp(architecture: str, tmp_path: Path) -> None:
+    llama_cpp = pytest.importorskip("llama_cpp", reason="the oracle llama-cpp-python is not installed")
+    metadata = with_added_tokens(architecture)
+    sizes = ("context_length", "embedding_length", "block_count", "feed_forward_length", "attention.head_count")
+    model = {f"{architecture}.{key}": 8 for key in (*sizes, "rope.scaling.original_context_length")}
+    model[f"{architecture}.attention.layer_norm_rms_epsilon"] = 1e-5
+    stored = {key: value for key, value in metadata.items() if key != "general.architecture"} | model
+    path = write_gguf(tmp_path / "vocabulary.gguf", stored, {}, architecture=architecture)
+    oracle = llama_cpp.Llama(str(path), vocab_only=True, verbose=False)
+    rebuilt, rng = tokenizer(files_of(metadata)), random.Random(0)
+    parts = ["a", "b", "c", " ", "  ", "\n", "x", "▁", *metadata["tokenizer.ggml.tokens"][-5:], "<s>", "</s>", "<unk>"]
+    for _ in range(2000):
+        text = "".join(rng.choices(parts, k=rng.randint(1, 12)))
+        assert rebuilt.encode(text).ids == oracle.tokenize(text.encode(), add_bos=False, special=True), text

@@ -145,3 +145,53 @@ def test_a_malformed_tokenizer_is_named(content: str, folder: Path) -> None:
     (folder / "tokenizer.json").write_text(content)
     with pytest.raises(NotAModel, match=r"tokenizer\.json is not"):
         read(folder)
+
+
+def test_a_tokenizer_with_more_tokens_than_the_embedding_has_rows_is_refused(folder: Path) -> None:
+    change(folder / "config.json", vocab_size=300)
+    with pytest.raises(UnsupportedModel, match=r"tokenizer\.json: the token '.+' has the id 319.* 300 rows"):
+        read(folder)
+
+
+def test_a_special_token_without_a_row_is_left_out(folder: Path) -> None:
+    # Gemma 3 1B lists <image_soft_token>, for which only its larger siblings have a row.
+    content = json.loads((folder / "tokenizer.json").read_text())
+    image = content["added_tokens"][0] | {"id": 320, "content": "<image>"}
+    change(folder / "tokenizer.json", added_tokens=[*content["added_tokens"], image])
+    ids = Tokenizer.from_str(read(folder).tokenizer_json).encode("<image>").ids
+    assert ids == Tokenizer.from_str(tiny_tokenizer_json()).encode("<image>").ids
+    assert max(ids) < 320
+
+
+@pytest.mark.parametrize("file", ["config.json", "generation_config.json"])
+@pytest.mark.parametrize("eos", [320, -1, "2", 2.0, True, [2, 320], [[2]]])
+def test_an_ending_that_is_no_token_is_named(file: str, eos: Any, folder: Path) -> None:
+    change(folder / file, eos_token_id=eos)
+    with pytest.raises(NotAModel, match=rf"{file}: eos_token_id is '.+', which is none of the 320 tokens"):
+        read(folder)
+
+
+def test_a_bos_token_that_the_tokenizer_lacks_is_named(folder: Path) -> None:
+    change(folder / "tokenizer_config.json", bos_token="<s>", add_bos_token=True)
+    with pytest.raises(NotAModel, match=r"tokenizer_config\.json: bos_token '<s>' is not a token"):
+        read(folder)
+
+
+def test_a_padding_of_a_million_million_tokens_is_never_carried_out(folder: Path) -> None:
+    pad = {"direction": "Right", "pad_to_multiple_of": None, "pad_id": 0, "pad_type_id": 0, "pad_token": "a"}
+    change(folder / "tokenizer.json", padding={"strategy": {"Fixed": 10**12}, **pad})
+    change(folder / "tokenizer_config.json", add_bos_token=None)
+    assert read(folder).add_bos is False
+
+
+@pytest.mark.parametrize("name", ["tokenizer_config.json", "generation_config.json", "special_tokens_map.json"])
+@pytest.mark.parametrize("content", [b"[]", b"{", b"\xff", b"[" * 100_000])
+def test_a_malformed_file_beside_the_tokenizer_is_named(name: str, content: bytes, folder: Path) -> None:
+    (folder / name).write_bytes(content)
+    with pytest.raises(NotAModel, match=name.replace(".", r"\.")):
+        read(folder)
+
+
+def test_named_templates_of_odd_types_are_no_templates(folder: Path) -> None:
+    change(folder / "tokenizer_config.json", chat_template=[{"name": ["default"], "template": "x"}, 7])
+    assert read(folder).chat_template is None

@@ -61,17 +61,18 @@ def tiny_metadata() -> dict[str, Any]:
 def write_gguf(
     path: Path,
     metadata: Mapping[str, Any],
-    tensors: Mapping[str, npt.NDArray[np.float32]],
+    tensors: Mapping[str, npt.NDArray[Any]],
     kind: str = "F32",
     architecture: str = "llama",
 ) -> Path:
-    """Write a GGUF file; matrices get the ggml type ``kind``, vectors stay float32."""
+    """Write a GGUF file; matrices get the ggml type ``kind`` (bytes are of it already), vectors stay float32."""
     writer = gguf.GGUFWriter(path, architecture)
     for key, value in metadata.items():
         _add(writer, key, value)
     for name, array in tensors.items():
         quantisation = gguf.GGMLQuantizationType["F32" if array.ndim == 1 else kind]
-        writer.add_tensor(name, gguf.quants.quantize(array, quantisation), raw_dtype=quantisation)
+        stored = array if array.dtype == np.uint8 else gguf.quants.quantize(array, quantisation)
+        writer.add_tensor(name, stored, raw_dtype=quantisation)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

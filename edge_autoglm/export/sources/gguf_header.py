@@ -2,16 +2,20 @@
 
 Why not ``gguf.GGUFReader``: it keeps a NumPy view for every element of every array (seconds for one vocabulary), and a
 truncated file makes it fail with whatever slicing past the end happens to raise. Layout: the GGUF specification of ggml
-(version 2 and 3, little-endian).
+(version 2 and 3, little-endian). Nothing is allocated for what the file does not have: every length is compared with
+the bytes that are left.
 """
 
 from __future__ import annotations
 
-import mmap
+import os
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
 
 from edge_autoglm.errors import NotAModel, TruncatedSource, UnsupportedModel
 
@@ -21,7 +25,7 @@ _DEFAULT_ALIGNMENT = 32
 _MAX_DIMENSIONS = 4
 _STRING, _ARRAY = 8, 9
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
-"""GGUF value type -> ``struct`` code."""
+"""GGUF value type -> code of ``struct`` and of NumPy."""
 _DAMAGED = "The file is damaged; download or convert it again."
 
 
@@ -30,7 +34,7 @@ class TensorEntry:
     """One row of the tensor table.
 
     Attributes:
-        shape: Outermost dimension first, as NumPy has it (GGUF stores the reverse).
+        shape: Outermost dimension first, as NumPy has it (GGUF stores the reverse); no dimension is 0.
         ggml_type: Number of the ggml data type.
         offset: Of the first byte, from the start of the file.
     """
@@ -43,7 +47,7 @@ class TensorEntry:
 
 @dataclass(frozen=True, slots=True)
 class GGUFHeader:
-    """Metadata and tensor table of a GGUF file."""
+    """Metadata and tensor table of a GGUF file. Arrays of numbers are NumPy arrays, arrays of texts are lists."""
 
     metadata: dict[str, Any]
     tensors: dict[str, TensorEntry]
@@ -62,26 +66,26 @@ def read_header(path: Path) -> GGUFHeader:
             raise NotAModel(
                 f"{path} is not a GGUF file (it does not start with 'GGUF')", "Give a model in GGUF format."
             )
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return _Cursor(data, path).header()
+        return _Cursor(file, path).header()
 
 
 class _Cursor:
-    """Reads forward through the mapped file; every read is checked against its end."""
+    """Reads forward through the file; every read is checked against its end."""
 
-    def __init__(self, data: mmap.mmap, path: Path) -> None:
-        self._data = data
+    def __init__(self, file: BinaryIO, path: Path) -> None:
+        self._file = file
         self._path = path
         self._offset = len(_MAGIC)
+        self._size = os.fstat(file.fileno()).st_size
 
     def header(self) -> GGUFHeader:
         self._check_version(self._scalar("I", "the version"))
         tensor_count = self._scalar("Q", "the tensor count")
         metadata = self._metadata(self._scalar("Q", "the metadata count"))
-        rows = [self._tensor_row() for _ in range(tensor_count)]
         alignment = metadata.get("general.alignment", _DEFAULT_ALIGNMENT)
         if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
-            raise NotAModel(f"{self._path}: general.alignment is {alignment!r}, not a power of two", _DAMAGED)
+            raise NotAModel(f"{self._path}: general.alignment is {str(alignment)[:40]}, not a power of two", _DAMAGED)
+        rows = [self._tensor_row(alignment) for _ in range(tensor_count)]
         start = -(-self._offset // alignment) * alignment
         tensors = {name: TensorEntry(name, shape, kind, start + offset) for name, shape, kind, offset in rows}
         if len(tensors) != len(rows):
@@ -113,27 +117,33 @@ class _Cursor:
             return self._array(key)
         return self._scalar(self._code(kind, key), key)
 
-    def _array(self, key: str) -> list[Any]:
+    def _array(self, key: str) -> list[str] | npt.NDArray[Any]:
         kind = self._scalar("I", key)
         count = self._scalar("Q", key)
         if kind == _STRING:
             return [self._string(key) for _ in range(count)]
-        code = self._code(kind, key)
-        raw = self._take(count * struct.calcsize(code), key)
-        return list(struct.unpack(f"<{count}{code}", raw))
+        # A list would take eight times and more of what the file has. Nested arrays, which no model uses, have no code.
+        dtype = np.dtype(self._code(kind, key)).newbyteorder("<")
+        raw = np.frombuffer(self._take(count * dtype.itemsize, key), dtype=np.uint8)
+        return raw != 0 if dtype.kind == "b" else raw.view(dtype)
 
     def _code(self, kind: int, key: str) -> str:
         if kind not in _SCALARS:
             raise NotAModel(f"{self._path}: metadata key {key!r} has the unknown value type {kind}", _DAMAGED)
         return _SCALARS[kind]
 
-    def _tensor_row(self) -> tuple[str, tuple[int, ...], int, int]:
+    def _tensor_row(self, alignment: int) -> tuple[str, tuple[int, ...], int, int]:
         name = self._string("the tensor table")
         dimensions = self._scalar("I", name)
         if not 1 <= dimensions <= _MAX_DIMENSIONS:
             raise NotAModel(f"{self._path}: tensor {name!r} has {dimensions} dimensions", _DAMAGED)
         shape = tuple(reversed([self._scalar("Q", name) for _ in range(dimensions)]))
-        return name, shape, self._scalar("I", name), self._scalar("Q", name)
+        if 0 in shape:
+            raise NotAModel(f"{self._path}: tensor {name!r} has the shape {shape}", _DAMAGED)
+        kind, offset = self._scalar("I", name), self._scalar("Q", name)
+        if offset % alignment:
+            raise NotAModel(f"{self._path}: tensor {name!r} starts at {offset}, no multiple of {alignment}", _DAMAGED)
+        return name, shape, kind, offset
 
     def _string(self, what: str) -> str:
         raw = self._take(self._scalar("Q", what), what)
@@ -147,11 +157,11 @@ class _Cursor:
 
     def _take(self, count: int, what: str) -> bytes:
         end = self._offset + count
-        if end > len(self._data):
+        raw = self._file.read(count) if end <= self._size else b""
+        if len(raw) < count:
             raise TruncatedSource(
-                f"{self._path} ends inside its header, in {what}: expected at least {end} bytes, got {len(self._data)}",
+                f"{self._path} ends inside its header, in {what}: expected at least {end} bytes, got {self._size}",
                 "Download or copy the file again.",
             )
-        raw = self._data[self._offset : end]
         self._offset = end
         return raw

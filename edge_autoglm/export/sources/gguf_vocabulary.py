@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from enum import IntEnum
-from typing import Any, TypeVar
+from typing import Any
+
+import numpy as np
 
 from edge_autoglm.errors import NotAModel
 
 CONVERT_AGAIN = "Convert the model again with a current llama.cpp."
 _PREFIX = "tokenizer.ggml."
-T = TypeVar("T")
 
 
 class TokenType(IntEnum):
@@ -38,8 +39,8 @@ class GGUFVocabulary:
     def __init__(self, metadata: Mapping[str, Any], location: str) -> None:
         self.location = location
         self._fields = {key.removeprefix(_PREFIX): value for key, value in metadata.items() if key.startswith(_PREFIX)}
-        self.tokens = self.need_list("tokens", str)
-        self._types = self.need_list("token_type", int) if "token_type" in self._fields else [1] * len(self.tokens)
+        self.tokens = self.need_texts("tokens")
+        self._types = self.need_numbers("token_type") if "token_type" in self._fields else [1] * len(self.tokens)
         self._ids = {token: i for i, token in enumerate(self.tokens)}
         if len(self._ids) != len(self.tokens):
             raise NotAModel(f"{location}: {len(self.tokens) - len(self._ids)} tokens occur twice", CONVERT_AGAIN)
@@ -65,16 +66,28 @@ class GGUFVocabulary:
             raise NotAModel(f"{self.location}: the metadata lack '{_PREFIX}{key}'", CONVERT_AGAIN)
         return self._fields[key]
 
-    def need_list(self, key: str, kind: type[T]) -> list[T]:
-        """A field that must be there and hold values of one type.
+    def need_texts(self, key: str) -> list[str]:
+        """A field that must be there and hold texts.
 
         Raises:
             NotAModel: It is missing or holds something else.
         """
         values = self.need(key)
-        if not isinstance(values, list) or not all(isinstance(value, kind) for value in values):
-            raise NotAModel(f"{self.location}: '{_PREFIX}{key}' is no list of {kind.__name__}", CONVERT_AGAIN)
+        if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+            raise NotAModel(f"{self.location}: '{_PREFIX}{key}' is no list of texts", CONVERT_AGAIN)
         return values
+
+    def need_numbers(self, key: str) -> list[float]:
+        """A field that must be there and hold finite numbers.
+
+        Raises:
+            NotAModel: It is missing or holds something else.
+        """
+        values = self.need(key)
+        if not isinstance(values, np.ndarray) or not np.isfinite(values).all():
+            raise NotAModel(f"{self.location}: '{_PREFIX}{key}' is no list of numbers", CONVERT_AGAIN)
+        numbers: list[float] = values.tolist()
+        return numbers
 
     def token_id(self, name: str) -> int | None:
         """The id of the field ``<name>_token_id``, or ``None`` where there is no such field.
@@ -83,10 +96,10 @@ class GGUFVocabulary:
             NotAModel: There is no token of that id.
         """
         value = self.get(f"{name}_token_id")
-        if value is None or (isinstance(value, int) and 0 <= value < len(self.tokens)):
+        if value is None or (type(value) is int and 0 <= value < len(self.tokens)):
             return value
         raise NotAModel(
-            f"{self.location}: {name}_token_id is {value}, which is none of the {len(self.tokens)} tokens",
+            f"{self.location}: {name}_token_id is {str(value)[:40]}, which is none of the {len(self.tokens)} tokens",
             CONVERT_AGAIN,
         )
 

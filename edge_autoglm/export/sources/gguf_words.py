@@ -29,7 +29,7 @@ def byte_level_parts(vocabulary: GGUFVocabulary) -> tuple[Parts, bool]:
             "Export from the model's Hugging Face folder, which has a tokenizer.json.",
         )
     rules = PRE_TOKENIZERS[name]
-    merges = [_checked_merge(vocabulary, merge) for merge in vocabulary.need_list("merges", str)]
+    merges = [_checked_merge(vocabulary, merge) for merge in vocabulary.need_texts("merges")]
     parts = {
         "normalizer": rules.normalizer,
         "pre_tokenizer": {"type": "Sequence", "pretokenizers": list(rules.steps)},
@@ -51,10 +51,11 @@ def sentencepiece_parts(vocabulary: GGUFVocabulary) -> tuple[Parts, bool]:
     Raises:
         NotAModel: The metadata lack the scores.
     """
-    scores = vocabulary.need_list("scores", float)
+    scores = vocabulary.need_numbers("scores")
     if len(scores) != len(vocabulary.tokens):
         raise NotAModel(f"{vocabulary.location}: {len(vocabulary.tokens)} tokens, {len(scores)} scores", CONVERT_AGAIN)
-    pieces = {vocabulary.tokens[i] for i in vocabulary.of_type(TokenType.NORMAL)}
+    # Gemma's runs of spaces are user-defined; like llama.cpp, join them from single ones too.
+    pieces = {vocabulary.tokens[i] for i in vocabulary.of_type(TokenType.NORMAL, TokenType.USER_DEFINED)}
     merges = [
         (piece[:cut], piece[cut:])
         for piece in pieces

@@ -17,6 +17,7 @@ from edge_autoglm.export.sources.text_files import read_json
 
 _SINGLE = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
+_SHARDS = "model-*.safetensors"
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
@@ -76,16 +77,17 @@ class SafetensorsFolder:
 
 
 def _tensors(folder: Path) -> dict[str, TensorEntry]:
-    if (folder / _INDEX).is_file():
-        return _sharded(folder)
+    # Of a folder that has both, transformers takes the single file too.
     if (folder / _SINGLE).is_file():
         return read_header(folder / _SINGLE)
+    if (folder / _INDEX).is_file():
+        return _sharded(folder)
     raise NotAModel(f"{folder} has no weights in safetensors ({_SINGLE} or {_INDEX})", _cure_for(folder))
 
 
 def _sharded(folder: Path) -> dict[str, TensorEntry]:
     index = folder / _INDEX
-    shard_of = read_json(index).get("weight_map")
+    shard_of = read_json(index, unique=True).get("weight_map")
     if not isinstance(shard_of, dict) or not all(isinstance(shard, str) for shard in shard_of.values()):
         raise NotAModel(f"{index} has no field 'weight_map'", "Download the checkpoint again.")
     headers = {shard: _shard(folder, shard) for shard in sorted(set(shard_of.values()))}
@@ -108,6 +110,8 @@ def _shard(folder: Path, shard: str) -> dict[str, TensorEntry]:
 
 
 def _cure_for(folder: Path) -> str:
+    if next(folder.glob(_SHARDS), None):
+        return f"Download {_INDEX} too: it says which shard holds which tensor."
     if any(next(folder.glob(pattern), None) for pattern in _PICKLES):
         return "Pickled weights are never loaded; convert them to safetensors (save_pretrained of transformers does)."
     if gguf := next(folder.glob("*.gguf"), None):

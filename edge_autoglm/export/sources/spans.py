@@ -1,7 +1,8 @@
-"""Bytes at a known place of a file, checked against its size before and while they are read."""
+"""Bytes at a known place of a file: checked against its size before, and read in pieces."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,20 +22,28 @@ def check_size(path: Path, tensor: str, end: int) -> None:
         raise _truncated(path, tensor, end, size)
 
 
-def read_span(path: Path, tensor: str, offset: int, nbytes: int) -> npt.NDArray[np.uint8]:
-    """``nbytes`` bytes from ``offset``.
+def read_pieces(path: Path, tensor: str, offset: int, nbytes: int, piece: int) -> Iterator[npt.NDArray[np.uint8]]:
+    """Read ``nbytes`` bytes from ``offset``, at most ``piece`` at a time.
+
+    Yields:
+        The next bytes. All pieces lie in one buffer: use one before asking for the next.
 
     Raises:
         TruncatedSource: The file has become shorter since it was opened.
         SourceError: It cannot be read any more.
     """
+    buffer = np.empty(min(piece, nbytes), dtype=np.uint8)
     try:
-        raw = np.fromfile(path, dtype=np.uint8, count=nbytes, offset=offset)
+        with path.open("rb") as file:
+            file.seek(offset)
+            for start in range(0, nbytes, piece):
+                part = buffer[: min(piece, nbytes - start)]
+                count = file.readinto(part.data)
+                if count < part.size:
+                    raise _truncated(path, tensor, offset + nbytes, offset + start + count)
+                yield part
     except OSError as error:
         raise SourceError(f"{path} cannot be read any more ({error.strerror})", "Leave it in place.") from error
-    if raw.size < nbytes:
-        raise _truncated(path, tensor, offset + nbytes, offset + raw.size)
-    return raw
 
 
 def _truncated(path: Path, tensor: str, expected: int, actual: int) -> TruncatedSource:
