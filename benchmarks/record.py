@@ -12,7 +12,16 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-_PACKAGES = ("edge-autoglm", "onnxruntime", "numpy", "tokenizers")
+_PACKAGES = (
+    "edge-autoglm",
+    "onnxruntime",
+    "numpy",
+    "tokenizers",
+    "llama-cpp-python",
+    "onnxruntime-genai",
+    "torch",
+    "transformers",
+)
 
 
 def host() -> dict[str, Any]:

@@ -2,45 +2,126 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
+from edge_autoglm.export.calibration.kv_ranges import KVRanges
 from edge_autoglm.export.checkpoint import Checkpoint
 from edge_autoglm.export.graph.builder import GraphBuilder
 from edge_autoglm.export.graph.decoder import DecoderGraph
 from edge_autoglm.export.graph.weight_file import WeightFile
+from edge_autoglm.export.plan import FastestPlan, int4_plan, uniform_plan
+from edge_autoglm.export.quantize.mixed import MixedQuantizer, Plan
 from edge_autoglm.export.quantize.plain import PlainQuantizer, dense, half, int8_blocks
 from edge_autoglm.export.quantize.quantizer import Quantizer
 from edge_autoglm.export.spec import DecoderSpec
 from edge_autoglm.export.weights import Linear, WeightReader
 from edge_autoglm.values import Progress
 
+_PLAIN = {"fp32": dense, "fp16": half, "int8": int8_blocks}
+_SENSITIVITY_WINDOWS = 9
+"""Eight to fit to and one to measure on."""
+_KV_WINDOWS = 8
+_MARGIN = 0.8
+"""Of the budget of ``auto``, on calibration text: other text diverges more."""
+_LEAST = 0.01
+"""Where the limit has been cut to this share of the budget, no mixture keeps it; the proof will say so."""
 
-def write_graph(
-    path: Path, checkpoint: Checkpoint, spec: DecoderSpec, quantizer: Quantizer, progress: Progress
-) -> None:
-    """Write ``path`` and, beside it, its weights.
 
-    Args:
-        path: Of the ``.onnx`` file.
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """A text for what is fitted to one, and how to run it.
+
+    Attributes:
+        windows: Token ids ``[windows, tokens]``, two windows at least.
+        threads: Of the runs.
+        max_kl: Budget of ``auto``, in nats a token.
+    """
+
+    windows: npt.NDArray[np.int64]
+    threads: int
+    max_kl: float
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """One graph to be written.
+
+    Attributes:
+        path: Of the ``.onnx`` file; the weights go beside it.
         checkpoint: Where the weights come from; one layer of it is in memory at a time.
         spec: Its description.
-        quantizer: Of the precision that is wanted.
+        kv: Of the KV cache: ``fp32``, ``fp16`` or ``int8``.
         progress: Stage ``weights``, in layers, the embedding and the head counting as one each.
+        calibration: For the precisions and caches that need one.
     """
-    weights, steps = WeightReader(checkpoint, spec), spec.layers + 2
-    with WeightFile(path.with_name(f"{path.name}.data")) as file:
-        graph = GraphBuilder(file)
-        decoder = DecoderGraph(graph, spec)
-        decoder.start(quantizer.table(weights.embedding()))
-        for layer in range(spec.layers):
-            progress("weights", layer + 1, steps)
-            decoder.layer(layer, quantizer.layer(layer, weights.layer(layer)))
-        progress("weights", spec.layers + 1, steps)
-        decoder.finish(weights.final_norm(), None if spec.tied_head else Linear(quantizer.head(weights.head())))
-        graph.save(path, spec.family)
-    progress("weights", steps, steps)
 
+    path: Path
+    checkpoint: Checkpoint
+    spec: DecoderSpec
+    kv: str
+    progress: Progress
+    calibration: Calibration | None = None
 
-def make_quantizer(precision: str) -> Quantizer:
-    """The quantiser of a precision."""
-    return PlainQuantizer({"fp32": dense, "fp16": half, "int8": int8_blocks}[precision])
+    def plain(self, precision: str) -> None:
+        """Write the graph in ``fp32``, ``fp16`` or ``int8``."""
+        self.write(PlainQuantizer(_PLAIN[precision]))
+
+    def calibrated(self, precision: str, calibration: Calibration) -> Plan:
+        """Write the graph in ``w8a8``, ``int4`` or ``auto``; returns the form of every matrix."""
+        if precision == "auto":
+            return self._fastest(calibration)
+        plan = uniform_plan(self.spec, "w8a8")
+        if precision == "int4":
+            windows = calibration.windows[-_SENSITIVITY_WINDOWS:]
+            plan = int4_plan(self.spec, self._weights, windows, calibration.threads, self.progress)
+        self.write(MixedQuantizer(self.spec, plan, calibration.windows, calibration.threads))
+        return plan
+
+    def _fastest(self, calibration: Calibration) -> Plan:
+        """Divergences of single matrices add up only roughly: build, measure the whole, correct the limit, repeat."""
+        windows, threads, budget = calibration.windows, calibration.threads, calibration.max_kl
+        measured = FastestPlan.measure(
+            self.spec, self._weights, windows[-_SENSITIVITY_WINDOWS:], threads, self.progress
+        )
+        limit = budget
+        while True:
+            plan = measured.within(limit)
+            self.write(MixedQuantizer(self.spec, plan, windows[:-1], threads))
+            kl = measured.divergence_of(self.path, self._weights, windows[-1], threads)
+            if kl <= _MARGIN * budget or limit < _LEAST * budget:
+                return plan
+            limit *= 0.9 * _MARGIN * budget / kl
+
+    def write(self, quantizer: Quantizer) -> None:
+        """Write the graph with the matrices that a quantiser makes."""
+        spec, steps = self.spec, self.spec.layers + 2
+        with WeightFile(self.path.with_name(f"{self.path.name}.data")) as file:
+            graph = GraphBuilder(file)
+            decoder = DecoderGraph(graph, spec, self.kv)
+            table = self._weights.embedding()
+            ranges = self._kv_ranges(table)
+            decoder.start(quantizer.table(table))
+            del table  # by far the largest tensor of a small model
+            for layer in range(spec.layers):
+                self.progress("weights", layer + 1, steps)
+                stored = quantizer.layer(layer, self._weights.layer(layer))
+                decoder.layer(layer, stored, ranges.layer(layer, stored) if ranges else None)
+            self.progress("weights", spec.layers + 1, steps)
+            head = None if spec.tied_head else Linear(quantizer.head(self._weights.head()))
+            decoder.finish(self._weights.final_norm(), head)
+            graph.save(self.path, spec.family)
+        self.progress("weights", steps, steps)
+
+    def _kv_ranges(self, table: npt.NDArray[np.float32]) -> KVRanges | None:
+        if self.kv != "int8" or self.calibration is None:
+            return None
+        windows, threads = self.calibration.windows[:_KV_WINDOWS], self.calibration.threads
+        return KVRanges(self.spec, table, windows, threads)
+
+    @property
+    def _weights(self) -> WeightReader:
+        return WeightReader(self.checkpoint, self.spec)

@@ -7,6 +7,10 @@ from typing import Any
 
 from edge_autoglm.errors import UnsupportedModel
 
+_LARGEST_INTEGER = 2**31 - 1
+_LARGEST_NUMBER = 1e30
+_SHOWN = 80
+
 
 class ConfigReader:
     """Reads fields of one configuration; every complaint names the file and the field."""
@@ -23,22 +27,34 @@ class ConfigReader:
         """The raw value, ``None`` where absent."""
         return self._config.get(field)
 
-    def integer(self, field: str, default: int | None = None) -> int:
-        """A positive integer."""
-        value = self._config.get(field, default)
-        if value is None and default is not None:
-            value = default
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise self.complaint(field, f"is {value!r}", "It must be a positive integer; fix config.json.")
+    def states(self, field: str) -> bool:
+        """Whether the field is there, be it as null."""
+        return field in self._config
+
+    def flag(self, field: str, default: bool = False) -> bool:
+        """True or false."""
+        value = self._value(field, default)
+        if not isinstance(value, bool):
+            raise self._wrong(field, value, "true or false")
         return value
 
-    def number(self, field: str, default: float | None = None) -> float:
-        """A positive, finite number."""
-        value = self._config.get(field, default)
-        if value is None and default is not None:
-            value = default
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
-            raise self.complaint(field, f"is {value!r}", "It must be a positive number; fix config.json.")
+    def integer(
+        self, field: str, default: int | None = None, *, lowest: int = 1, highest: int = _LARGEST_INTEGER
+    ) -> int:
+        """An integer between bounds, both of which may be reached."""
+        value = self._value(field, default)
+        if not isinstance(value, int) or isinstance(value, bool) or not lowest <= value <= highest:
+            wanted = "a positive integer" if lowest == 1 else f"an integer from {lowest}"
+            raise self._wrong(field, value, f"{wanted}, at most {highest}")
+        return value
+
+    def number(
+        self, field: str, default: float | None = None, *, above: float = 0.0, below: float = _LARGEST_NUMBER
+    ) -> float:
+        """A number between bounds, none of which may be reached."""
+        value = self._value(field, default)
+        if not _is_number(value, above, below):
+            raise self._wrong(field, value, f"a number above {above:g} and below {below:g}")
         return float(value)
 
     def texts(self, field: str, count: int) -> list[str] | None:
@@ -47,28 +63,25 @@ class ConfigReader:
         if value is None:
             return None
         if not isinstance(value, list) or len(value) != count or not all(isinstance(item, str) for item in value):
-            raise self.complaint(
-                field, f"is {str(value)[:80]}", f"It must be a list of {count} texts; fix config.json."
-            )
+            raise self._wrong(field, value, f"a list of {count} texts")
         return value
 
     def numbers(self, field: str, count: int) -> list[float]:
-        """A list of ``count`` positive, finite numbers."""
+        """A list of ``count`` positive numbers."""
         value = self._config.get(field)
         if (
             not isinstance(value, list)
             or len(value) != count
-            or not all(isinstance(item, int | float) and 0 < item < float("inf") for item in value)
+            or not all(_is_number(item, 0.0, _LARGEST_NUMBER) for item in value)
         ):
-            problem = f"is {str(value)[:80]}"
-            raise self.complaint(field, problem, f"It must be a list of {count} positive numbers; fix config.json.")
+            raise self._wrong(field, value, f"a list of {count} positive numbers")
         return [float(item) for item in value]
 
     def section(self, field: str) -> ConfigReader:
         """A dictionary within the configuration; empty where absent."""
         value = self._config.get(field)
         if value is not None and not isinstance(value, Mapping):
-            raise self.complaint(field, f"is {str(value)[:80]}", "It must be a dictionary; fix config.json.")
+            raise self._wrong(field, value, "a dictionary")
         return ConfigReader(value or {}, f"{self.location}: {field}")
 
     def __contains__(self, field: str) -> bool:
@@ -79,4 +92,20 @@ class ConfigReader:
         """The field is absent or one of the values that the builder knows."""
         value = self._config.get(field)
         if value is not None and value not in allowed:
-            raise self.complaint(field, f"is {value!r}, which this family file does not build", cure)
+            raise self.complaint(field, f"is {_shown(value)}, which this family file does not build", cure)
+
+    def _value(self, field: str, default: object) -> Any:
+        value = self._config.get(field)
+        return default if value is None else value
+
+    def _wrong(self, field: str, value: object, wanted: str) -> UnsupportedModel:
+        return self.complaint(field, f"is {_shown(value)}", f"It must be {wanted}; fix config.json.")
+
+
+def _is_number(value: object, above: float, below: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and above < value < below
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

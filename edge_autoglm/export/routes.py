@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
 
 from edge_autoglm.bundle import ModelFacts
 from edge_autoglm.errors import ExportError, MissingDependency, UnknownArchitecture, UnsupportedModel
 from edge_autoglm.export.checkpoint import Checkpoint, TokenizerFiles
 from edge_autoglm.export.families import describe
 from edge_autoglm.export.options import CALIBRATED, ExportOptions
+from edge_autoglm.export.proof.budgets import budget_of
 from edge_autoglm.export.proof.language import Language
 from edge_autoglm.export.sources import open_checkpoint
 from edge_autoglm.export.spec import DecoderSpec
 from edge_autoglm.export.texts import Text
+from edge_autoglm.runtime.threads import default_threads
 from edge_autoglm.values import Progress
 
-_CALIBRATION_WINDOWS = 16
+if TYPE_CHECKING:
+    from edge_autoglm.export.build import Calibration
+
+_CALIBRATION_WINDOWS = {"w8a8": 16, "int4": 40, "auto": 40}
+"""A maximum is found soon; second moments want many tokens."""
+_KV_WINDOWS = 8
 _WINDOW_TOKENS = 512
 
 
@@ -83,7 +91,8 @@ def choose_route(checkpoint: Checkpoint, texts: TokenizerFiles, options: ExportO
     if options.via == "optimum":
         return _OptimumRoute(checkpoint, texts, None)
     try:
-        return _OwnRoute(checkpoint, texts, describe(checkpoint), calibration)
+        max_kl = budget_of(options.precision, options.max_kl).max_kl
+        return _OwnRoute(checkpoint, texts, describe(checkpoint), calibration, max_kl)
     except UnknownArchitecture as unknown:
         if options.via == "own" or options.adapter is not None or not Path(checkpoint.location).is_dir():
             raise
@@ -95,39 +104,33 @@ class _OwnRoute:
     checkpoint: Checkpoint
     texts: TokenizerFiles
     spec: DecoderSpec
-    calibration: Text
+    text: Text
+    """That the calibrated precisions are fitted to."""
+    max_kl: float
 
     def build(self, path: Path, precision: str, kv: str, progress: Progress) -> Built:
-        windows = self._calibration_windows() if precision in CALIBRATED else []
-        _build_graph(path, self.checkpoint, self.spec, precision, kv=kv, calibration_windows=windows, progress=progress)
-        return Built(path, "ort", _facts(self.checkpoint, self.texts, self.spec), {"weights": precision})
+        try:
+            from edge_autoglm.export.build import Build
+        except ImportError as error:
+            raise MissingDependency(
+                f"exporting needs the package {error.name}", 'Install it: pip install "edge-autoglm[cpu,export]".'
+            ) from error
+        calibration = self._calibration(precision) if precision in CALIBRATED or kv == "int8" else None
+        build = Build(path, self.checkpoint, self.spec, kv, progress, calibration)
+        if calibration is not None and precision in CALIBRATED:
+            groups = build.calibrated(precision, calibration).groups()
+        else:
+            build.plain(precision)
+            groups = {"all matrices": precision}
+        return Built(path, "ort", _facts(self.checkpoint, self.texts, self.spec), groups)
 
-    def _calibration_windows(self) -> list[list[int]]:
+    def _calibration(self, precision: str) -> Calibration:
+        from edge_autoglm.export.build import Calibration
+
         length = min(_WINDOW_TOKENS, self.spec.context_length)
-        return Language.of_files(self.texts).windows(self.calibration, _CALIBRATION_WINDOWS, length)
-
-
-def _build_graph(
-    path: Path,
-    checkpoint: Checkpoint,
-    spec: DecoderSpec,
-    precision: str,
-    *,
-    kv: str,
-    calibration_windows: Sequence[Sequence[int]],
-    progress: Progress,
-) -> None:
-    try:
-        from edge_autoglm.export.build import make_quantizer, write_graph
-    except ImportError as error:
-        raise MissingDependency(
-            f"exporting needs the package {error.name}", 'Install it: pip install "edge-autoglm[export]".'
-        ) from error
-    if precision in CALIBRATED or kv != "fp32":
-        raise ExportError(
-            f"precision {precision} with a KV cache in {kv} is not built", "Use fp32, fp16 or int8, and --kv fp32."
-        )
-    write_graph(path, checkpoint, spec, make_quantizer(precision), progress)
+        count = _CALIBRATION_WINDOWS.get(precision, _KV_WINDOWS)
+        windows = Language.of_files(self.texts).windows(self.text, count, length)
+        return Calibration(np.array(windows, dtype=np.int64), default_threads(), self.max_kl)
 
 
 @dataclass(frozen=True, slots=True)

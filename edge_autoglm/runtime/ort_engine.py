@@ -17,14 +17,15 @@ from edge_autoglm.runtime.slot_checks import check_chunks, check_held, check_ope
 class OrtEngine:
     """An `Engine` on the CPU.
 
-    The KV state is one float32 array ``[2 * layers, slots, kv_heads, capacity, head_dim]``, keys before values. The
-    operating system commits its pages when tokens first reach them, so an idle slot costs nothing. ``past`` and
-    ``present`` of the graph are bound to the same memory.
+    The KV state is one array of the graph's cache type, ``[2 * layers, slots, kv_heads, capacity, head_dim]``, keys
+    before values. The operating system commits its pages when tokens first reach them, so an idle slot costs nothing.
+    ``past`` and ``present`` of the graph are bound to the same memory.
     """
 
     def __init__(self, model: OrtModel, slots: int, capacity: int) -> None:
         self._model = model
-        self._kv = np.zeros((2 * model.layers, slots, model.kv_heads, capacity, model.head_dim), dtype=np.float32)
+        shape = (2 * model.layers, slots, model.kv_heads, capacity, model.head_dim)
+        self._kv: npt.NDArray[np.generic] = np.zeros(shape, dtype=model.kv_dtype)
         self._lengths = [0] * slots
         self._closed = False
         self._decode: dict[tuple[int, int], DecodeStep] = {}
@@ -33,7 +34,7 @@ class OrtEngine:
             vocab_size=model.vocab_size,
             slots=slots,
             capacity=capacity,
-            kv_bytes_per_token=2 * model.layers * model.kv_heads * model.head_dim * 4,
+            kv_bytes_per_token=2 * model.layers * model.kv_heads * model.head_dim * model.kv_dtype.itemsize,
             fingerprint=model.fingerprint,
         )
 
@@ -105,7 +106,7 @@ class OrtEngine:
         """See `Engine`."""
         check_open(self._closed)
         check_held(slot, length, self._lengths, self._facts)
-        array: npt.NDArray[np.float32] = self._kv[:, slot, :, :length].copy()
+        array = self._kv[:, slot, :, :length].copy()
         array.flags.writeable = False
         return KVPrefix(self._facts.fingerprint, length, (array,))
 
@@ -127,7 +128,7 @@ class OrtEngine:
             self._closed = True
             self._decode.clear()
             self._prefill.clear()
-            self._kv = np.zeros((0, 0, 0, 0, 0), dtype=np.float32)
+            self._kv = np.zeros((0, 0, 0, 0, 0), dtype=self._model.kv_dtype)
 
 
 def _decodes(chunk: Chunk) -> bool:

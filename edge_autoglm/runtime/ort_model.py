@@ -8,10 +8,13 @@ from pathlib import Path
 # ONNX Runtime reads this at import; a device app must not report home.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
+import numpy as np
 import onnxruntime as ort
 
 from edge_autoglm.errors import DamagedBundle
 from edge_autoglm.runtime.fair_lock import FairLock
+
+_CACHE_TYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(int8)": "int8"}
 
 
 class OrtModel:
@@ -21,7 +24,7 @@ class OrtModel:
         session: The session.
         lock: Held while it runs, so that a standby engine's prefill and the active engine's decode alternate step by
             step instead of fighting over the same cores.
-        layers, kv_heads, head_dim, vocab_size: Read from the graph's own inputs and outputs.
+        layers, kv_heads, head_dim, kv_dtype, vocab_size: Read from the graph's own inputs and outputs.
         context_length: Positions for which the graph has rotary tables.
     """
 
@@ -38,6 +41,7 @@ class OrtModel:
         keys = [value for value in self.session.get_inputs() if value.name.startswith("past_key.")]
         self.layers = len(keys)
         _, self.kv_heads, _, self.head_dim = keys[0].shape
+        self.kv_dtype = np.dtype(_CACHE_TYPES[keys[0].type])
         self.vocab_size = next(value for value in self.session.get_outputs() if value.name == "logits").shape[1]
 
 

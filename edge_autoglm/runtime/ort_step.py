@@ -16,7 +16,7 @@ Array = npt.NDArray[np.generic]
 class _Step:
     """A binding over ``kv`` ``[2 * layers, rows, kv_heads, capacity, head_dim]``, a view of the engine's state."""
 
-    def __init__(self, model: OrtModel, kv: npt.NDArray[np.float32]) -> None:
+    def __init__(self, model: OrtModel, kv: Array) -> None:
         self._model = model
         self._binding = model.session.io_binding()
         self._held: dict[str, Array] = {}
@@ -48,7 +48,7 @@ class _Step:
 class DecodeStep(_Step):
     """One token for each of a fixed range of rows; nothing is bound or allocated again from step to step."""
 
-    def __init__(self, model: OrtModel, kv: npt.NDArray[np.float32]) -> None:
+    def __init__(self, model: OrtModel, kv: Array) -> None:
         super().__init__(model, kv)
         rows = kv.shape[1]
         self._ids = np.zeros((rows, 1), dtype=np.int64)

@@ -25,6 +25,23 @@ _ROWS = 4
 """Windows run at a time."""
 
 
+def open_session(graph: bytes, threads: int, spin: bool = False) -> ort.InferenceSession:
+    """A session over a graph in memory, with the arithmetic of the engine's.
+
+    Args:
+        graph: A serialised ONNX model.
+        threads: Of the operator pool.
+        spin: Whether idle threads wait actively, as the engine's do. Between the steps of a calibration they would take
+            the cores from NumPy.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spin else "0")
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.x64quantprecision", "1")  # as in the engine
+    return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
 class LayerRunner:
     """One layer over the residual stream of all windows.
 
@@ -45,10 +62,7 @@ class LayerRunner:
         decoder.finish_at("result")
         for name in INPUTS.values():
             graph.output_of(f"layer.{index}.{name}")
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
-        self._session = ort.InferenceSession(graph.serialize("layer"), options, providers=["CPUExecutionProvider"])
+        self._session = open_session(graph.serialize("layer"), threads)
 
     def advance(self, hidden: Array) -> Array:
         """The residual stream ``[windows, tokens, hidden]`` behind the layer."""
@@ -68,6 +82,13 @@ class LayerRunner:
         for rows in _batches(hidden):
             tapped = self._session.run(names, self._feed(rows))
             yield {name: array.reshape(-1, array.shape[-1]) for name, array in zip(INPUTS, tapped, strict=True)}
+
+    def cached(self, hidden: Array) -> Iterator[tuple[Array, Array]]:
+        """Keys and values that the layer caches, ``[windows, kv_heads, tokens, head_dim]``, some windows at a time."""
+        names = [f"present_{kind}.{self._index}" for kind in ("key", "value")]
+        for rows in _batches(hidden):
+            keys, values = self._session.run(names, self._feed(rows))
+            yield keys, values
 
     def _feed(self, residual: Array) -> dict[str, npt.NDArray[np.generic]]:
         rows, tokens, _ = residual.shape

@@ -7,9 +7,13 @@ from typing import Any
 
 from edge_autoglm.export.config_reader import ConfigReader
 from edge_autoglm.export.families.rope import read_rope
-from edge_autoglm.export.spec import Attention, DecoderSpec, Rope
+from edge_autoglm.export.spec import Attention, DecoderSpec
 
 _SLIDING, _FULL = "sliding_attention", "full_attention"
+_HEAD_STEP = 8
+_MOST_LAYERS = 10_000
+_MOST_POSITIONS = 10_000_000
+"""No model comes near; a file that says more is damaged, and would cost its reader all of the memory."""
 
 
 def decoder(config: ConfigReader, family: str, **differences: Any) -> DecoderSpec:
@@ -32,7 +36,7 @@ def decoder(config: ConfigReader, family: str, **differences: Any) -> DecoderSpe
         raise config.complaint("num_key_value_heads", f"is {kv_heads}, no divisor of {heads}", "Fix config.json.")
     if "attention" not in differences:
         rope = read_rope(config, head_dim(config))
-        differences["attention"] = (Attention(rope),) * config.integer("num_hidden_layers")
+        differences["attention"] = (Attention(rope),) * layer_count(config)
     fields: dict[str, Any] = {
         "family": family,
         "vocab_size": config.integer("vocab_size"),
@@ -41,9 +45,9 @@ def decoder(config: ConfigReader, family: str, **differences: Any) -> DecoderSpe
         "heads": heads,
         "kv_heads": kv_heads,
         "head_dim": head_dim(config),
-        "norm_epsilon": config.number("rms_norm_eps", 1e-6),
-        "context_length": config.integer("max_position_embeddings", 2048),
-        "tied_head": bool(config.get("tie_word_embeddings")),
+        "norm_epsilon": config.number("rms_norm_eps", below=1.0),
+        "context_length": config.integer("max_position_embeddings", highest=_MOST_POSITIONS),
+        "tied_head": config.flag("tie_word_embeddings"),
     }
     return DecoderSpec(**{**fields, **differences})
 
@@ -56,28 +60,43 @@ def head_dim(config: ConfigReader) -> int:
             "num_attention_heads", f"is {heads}, no divisor of hidden_size {hidden}", "Fix config.json."
         )
     dim = config.integer("head_dim", hidden // heads)
-    if dim % 2:
-        raise config.complaint("head_dim", f"is {dim}, an odd number", "Fix config.json.")
+    if dim % _HEAD_STEP:
+        raise config.complaint(
+            "head_dim" if "head_dim" in config else "num_attention_heads",
+            f"gives heads of {dim} channels, and ONNX Runtime's attention takes multiples of {_HEAD_STEP}",
+            "Export the model through Optimum (via='optimum', --via optimum).",
+        )
     return dim
 
 
-def windows(config: ConfigReader, slides: Sequence[bool]) -> list[int | None]:
-    """The attention window of each layer.
+def layer_count(config: ConfigReader) -> int:
+    """Number of decoder layers."""
+    return config.integer("num_hidden_layers", highest=_MOST_LAYERS)
+
+
+def window_size(config: ConfigReader, default: int | None) -> int | None:
+    """The attention window that the configuration states.
 
     Args:
         config: Of the checkpoint.
-        slides: Which layers slide where the configuration gives a window and no ``layer_types``; one a layer.
+        default: Of the family, where the configuration is silent; null means that there is no window.
     """
-    if "sliding_window" not in config:
-        return [None] * len(slides)
-    window = config.integer("sliding_window")
-    kinds = config.texts("layer_types", len(slides)) or [_SLIDING if slide else _FULL for slide in slides]
+    if not config.states("sliding_window"):
+        return default
+    return config.integer("sliding_window") if "sliding_window" in config else None
+
+
+def sliding(config: ConfigReader, by_default: Sequence[bool]) -> list[bool]:
+    """Which layers attend to a window only.
+
+    Args:
+        config: Of the checkpoint.
+        by_default: Where the configuration has no ``layer_types``; one a layer.
+    """
+    kinds = config.texts("layer_types", len(by_default))
+    if kinds is None:
+        return list(by_default)
     for kind in kinds:
         if kind not in (_SLIDING, _FULL):
             raise config.complaint("layer_types", f"names {kind!r}", f"Use a checkpoint of {_SLIDING} and {_FULL}.")
-    return [window if kind == _SLIDING else None for kind in kinds]
-
-
-def sliding_layers(config: ConfigReader, rope: Rope, slides: Sequence[bool]) -> tuple[Attention, ...]:
-    """One rope for all layers, with the windows that the configuration gives."""
-    return tuple(Attention(rope, window) for window in windows(config, slides))
+    return [kind == _SLIDING for kind in kinds]

@@ -6,12 +6,13 @@ Gemma Team 2025. The full layers rotate by a longer base than the sliding ones.
 from __future__ import annotations
 
 from edge_autoglm.export.config_reader import ConfigReader
-from edge_autoglm.export.families.common import decoder, head_dim, windows
+from edge_autoglm.export.families.common import decoder, head_dim, layer_count, sliding, window_size
 from edge_autoglm.export.families.rope import read_rope
 from edge_autoglm.export.spec import Attention, DecoderSpec, Rope, TensorNames
 
 ARCHITECTURES = ("Gemma3ForCausalLM",)
 
+_FULL_BASE, _LOCAL_BASE = 1e6, 1e4
 _PREFIX = "model.layers.{}."
 
 
@@ -31,7 +32,7 @@ def describe(config: ConfigReader) -> DecoderSpec:
         norm_offset=1.0,
         embedding_scale=config.integer("hidden_size") ** 0.5,
         attention_scale=scale,
-        tied_head=config.get("tie_word_embeddings") is not False,
+        tied_head=config.flag("tie_word_embeddings", default=True),
         names=TensorNames(
             query_norm=_PREFIX + "self_attn.q_norm.weight",
             key_norm=_PREFIX + "self_attn.k_norm.weight",
@@ -43,16 +44,19 @@ def describe(config: ConfigReader) -> DecoderSpec:
 
 
 def _layers(config: ConfigReader) -> tuple[Attention, ...]:
-    pattern = config.integer("sliding_window_pattern", 6)
-    slides = [(layer + 1) % pattern != 0 for layer in range(config.integer("num_hidden_layers"))]
-    full, sliding = _ropes(config)
-    return tuple(Attention(sliding if window else full, window) for window in windows(config, slides))
+    pattern, window = config.integer("sliding_window_pattern", 6), window_size(config, 4096)
+    slides = sliding(config, [(layer + 1) % pattern != 0 for layer in range(layer_count(config))])
+    full, local = _ropes(config)
+    return tuple(Attention(local, window) if slide else Attention(full) for slide in slides)
 
 
 def _ropes(config: ConfigReader) -> tuple[Rope, Rope]:
+    """Of the full layers and of the sliding ones, which no scaling applies to in the older spelling."""
     dim = head_dim(config)
     if "full_attention" in config.section("rope_parameters"):
-        full, sliding = (read_rope(config, dim, layer_type=f"{kind}_attention") for kind in ("full", "sliding"))
-        return full, sliding
-    local = {"rope_theta": config.number("rope_local_base_freq", 10000.0)}
-    return read_rope(config, dim, base=1e6), read_rope(ConfigReader(local, config.location), dim)
+        full = read_rope(config, dim, layer_type="full_attention", base=_FULL_BASE)
+        return full, read_rope(config, dim, layer_type="sliding_attention", base=_LOCAL_BASE)
+    local = {"rope_theta": config.get("rope_local_base_freq")}
+    return read_rope(config, dim, base=_FULL_BASE), read_rope(
+        ConfigReader(local, config.location), dim, base=_LOCAL_BASE
+    )

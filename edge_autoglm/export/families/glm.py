@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from edge_autoglm.export.config_reader import ConfigReader
-from edge_autoglm.export.families.common import decoder, head_dim
+from edge_autoglm.export.families.common import decoder, head_dim, layer_count
 from edge_autoglm.export.families.rope import read_rope
 from edge_autoglm.export.spec import QKV_BIAS, Attention, DecoderSpec, TensorNames
 
@@ -20,11 +20,11 @@ def describe(config: ConfigReader) -> DecoderSpec:
 def glm_decoder(config: ConfigReader, family: str, **names: Any) -> DecoderSpec:
     """What GLM and GLM-4 share; ``names`` are the fields of `TensorNames` in which they differ."""
     rope = read_rope(config, head_dim(config), interleaved=True, partial=0.5)
-    biased = config.get("attention_bias") is not False
+    biased = config.flag("attention_bias", default=True)
     return decoder(
         config,
         family,
-        attention=(Attention(rope),) * config.integer("num_hidden_layers"),
+        attention=(Attention(rope),) * layer_count(config),
         names=TensorNames(
             gate_up=("model.layers.{}.mlp.gate_up_proj.weight",), qkv_bias=QKV_BIAS if biased else (), **names
         ),

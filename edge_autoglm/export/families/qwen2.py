@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edge_autoglm.export.config_reader import ConfigReader
-from edge_autoglm.export.families.common import decoder, head_dim, sliding_layers
+from edge_autoglm.export.families.common import decoder, head_dim, layer_count, sliding, window_size
 from edge_autoglm.export.families.rope import read_rope
 from edge_autoglm.export.spec import QKV_BIAS, Attention, DecoderSpec, TensorNames
 
@@ -17,8 +17,8 @@ def describe(config: ConfigReader) -> DecoderSpec:
 
 def attention(config: ConfigReader) -> tuple[Attention, ...]:
     """The layers of Qwen2 and Qwen3: a window is used only where it is switched on, and only by the upper layers."""
-    rope, layers = read_rope(config, head_dim(config)), config.integer("num_hidden_layers")
-    if not config.get("use_sliding_window"):
-        return (Attention(rope),) * layers
-    full = config.get("max_window_layers") or 0
-    return sliding_layers(config, rope, [layer >= full for layer in range(layers)])
+    rope, layers = read_rope(config, head_dim(config)), layer_count(config)
+    window = window_size(config, 4096) if config.flag("use_sliding_window") else None
+    first = config.integer("max_window_layers", 28, lowest=0)
+    slides = sliding(config, [layer >= first for layer in range(layers)])
+    return tuple(Attention(rope, window if slide else None) for slide in slides)

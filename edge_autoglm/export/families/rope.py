@@ -13,6 +13,8 @@ from edge_autoglm.export.spec import Rope
 Frequencies = npt.NDArray[np.float64]
 
 _CURE = "Use a checkpoint whose rope type is one of: default, linear, llama3."
+_PART = "partial_rotary_factor"
+_HIGHEST_BASE = 1e12
 
 
 def read_rope(
@@ -21,7 +23,7 @@ def read_rope(
     *,
     interleaved: bool = False,
     layer_type: str | None = None,
-    partial: float = 1.0,
+    partial: float | None = None,
     base: float = 10000.0,
 ) -> Rope:
     """Read the rotary embedding of a model, or of its layers of one type.
@@ -34,20 +36,34 @@ def read_rope(
         head_dim: Channels of a head.
         interleaved: Of the family.
         layer_type: Key within ``rope_parameters`` where that holds a dictionary a layer type.
-        partial: Share of a head's channels that is rotated, where the configuration is silent.
+        partial: Share of a head's channels that is rotated, where the configuration is silent; ``None`` for a family
+            that rotates whole heads.
         base: Of the frequencies, where the configuration is silent.
 
     Raises:
         UnsupportedModel: An unknown rope type, or a malformed field.
     """
-    rope = config.section("rope_parameters" if "rope_parameters" in config else "rope_scaling")
+    # transformers lets the older field win where both are there.
+    rope = config.section("rope_scaling" if config.get("rope_scaling") else "rope_parameters")
     if layer_type is not None and layer_type in rope:
         rope = rope.section(layer_type)
-    owner = rope if "partial_rotary_factor" in rope else config
-    dim = int(head_dim * owner.number("partial_rotary_factor", partial))
-    theta = (rope if "rope_theta" in rope else config).number("rope_theta", base)
+    dim = _rotated(rope if _PART in rope else config, head_dim, partial)
+    theta = (rope if "rope_theta" in rope else config).number("rope_theta", base, above=1.0, below=_HIGHEST_BASE)
     plain: Frequencies = theta ** (-np.arange(0, dim, 2, dtype=np.float64) / dim)
     return Rope(tuple(_scaled(plain, rope).tolist()), interleaved)
+
+
+def _rotated(owner: ConfigReader, head_dim: int, partial: float | None) -> int:
+    """How many of a head's channels are rotated."""
+    if partial is None:
+        owner.require(_PART, (1.0,), "Use a checkpoint that rotates whole heads.")
+        return head_dim
+    share = owner.number(_PART, partial)
+    dim = int(head_dim * share)
+    if dim % 2 or not 2 <= dim <= head_dim:
+        problem = f"is {share}, which rotates {dim} of a head's {head_dim} channels"
+        raise owner.complaint(_PART, problem, f"It must rotate an even number from 2 to {head_dim}; fix config.json.")
+    return dim
 
 
 def _scaled(plain: Frequencies, rope: ConfigReader) -> Frequencies:
@@ -55,13 +71,21 @@ def _scaled(plain: Frequencies, rope: ConfigReader) -> Frequencies:
     if kind == "default":
         return plain
     if kind == "linear":
-        return plain / rope.number("factor")
+        return plain / _factor(rope)
     if kind == "llama3":
         return _llama3(plain, rope)
     if kind == "explicit":  # what a GGUF file holds of a scaling: its effect on each frequency
         factors: Frequencies = np.array(rope.numbers("frequency_factors", len(plain)))
         return plain / factors
     raise rope.complaint("rope_type", f"is {kind!r}, which is not built", _CURE)
+
+
+def _factor(rope: ConfigReader) -> float:
+    """How many times longer the context is than it was in training."""
+    factor = rope.number("factor")
+    if factor < 1:
+        raise rope.complaint("factor", f"is {factor}, which shortens the context", "Fix config.json: 1 or more.")
+    return factor
 
 
 def _llama3(plain: Frequencies, rope: ConfigReader) -> Frequencies:
@@ -71,5 +95,5 @@ def _llama3(plain: Frequencies, rope: ConfigReader) -> Frequencies:
         raise rope.complaint("high_freq_factor", f"is {high}, not above low_freq_factor {low}", "Fix config.json.")
     turns = rope.number("original_max_position_embeddings") * plain / (2 * math.pi)
     kept = np.clip((turns - low) / (high - low), 0.0, 1.0)
-    scaled: Frequencies = plain * (kept + (1 - kept) / rope.number("factor"))
+    scaled: Frequencies = plain * (kept + (1 - kept) / _factor(rope))
     return scaled

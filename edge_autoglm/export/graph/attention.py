@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,13 +16,26 @@ from edge_autoglm.export.weights import LayerWeights, Matrix
 
 Array = npt.NDArray[np.float32]
 
+_CACHE_TYPES = {"fp32": TensorProto.FLOAT, "fp16": TensorProto.FLOAT16, "int8": TensorProto.INT8}
+_SCALES_AT = 12
+"""Place of the cache's scales among the inputs of GroupQueryAttention."""
+
+
+@dataclass(frozen=True, slots=True)
+class KVScales:
+    """Of one layer's int8 cache: ``value = scale * level``, a scale a channel ``[kv_heads * head_dim]``."""
+
+    key: Array
+    value: Array
+
 
 class AttentionNodes:
     """Appends attention to a graph; keeps what the layers share."""
 
-    def __init__(self, graph: GraphBuilder, spec: DecoderSpec) -> None:
+    def __init__(self, graph: GraphBuilder, spec: DecoderSpec, kv: str) -> None:
         self._graph = graph
         self._spec = spec
+        self._kv = kv
         self._ropes: list[Rope] = []
         self._positioned = False
 
@@ -30,8 +44,11 @@ class AttentionNodes:
         self._graph.input("seqlens_k", TensorProto.INT32, ["B"])
         self._graph.input("total_sequence_length", TensorProto.INT32, [])
 
-    def append(self, layer: int, x: str, weights: LayerWeights[Matrix]) -> str:
-        """Attention over the normed ``x`` ``[B, S, hidden]``, projected back to the hidden size."""
+    def append(self, layer: int, x: str, weights: LayerWeights[Matrix], scales: KVScales | None) -> str:
+        """Attention over the normed ``x`` ``[B, S, hidden]``, projected back to the hidden size.
+
+        ``scales`` are those of an int8 KV cache.
+        """
         spec, graph, prefix = self._spec, self._graph, f"layer.{layer}"
         past, present = self._declare_cache(layer)
         packed = project(graph, f"{prefix}.qkv", x, weights.qkv)
@@ -39,10 +56,17 @@ class AttentionNodes:
         attributes: dict[str, Any] = {"rotary_interleaved": int(attention.rope.interleaved), "do_rotary": 1}
         tables = self._tables(attention.rope)
         inputs = self._queries(prefix, packed, weights)
-        if not _rotates_inside(attention.rope):
+        if not self._rotates_inside(attention.rope):
             query = self._rotate(inputs[0], spec.heads, attention.rope, tables)
             inputs = [query, self._rotate(inputs[1], spec.kv_heads, attention.rope, tables), inputs[2]]
             attributes, tables = {}, []
+        if self._kv == "fp16":
+            inputs[1:] = [self._round_to_half(x) for x in inputs[1:]]
+        trailing = ["seqlens_k", "total_sequence_length", *tables]
+        if scales is not None:
+            attributes |= {"kv_cache_bit_width": 8, "k_quant_type": "PER_CHANNEL", "v_quant_type": "PER_CHANNEL"}
+            names = [graph.weight(f"{prefix}.{kind}_scale", getattr(scales, kind)) for kind in ("key", "value")]
+            trailing += [""] * (_SCALES_AT - 5 - len(trailing)) + names
         if spec.attention_scale is not None:
             attributes["scale"] = spec.attention_scale
         if attention.window is not None:
@@ -50,7 +74,7 @@ class AttentionNodes:
         attended = graph.contrib(
             "GroupQueryAttention",
             f"{prefix}.attention",
-            [*inputs, *past, "seqlens_k", "total_sequence_length", *tables],
+            [*inputs, *past, *trailing],
             [f"{prefix}.attended", *present],
             num_heads=spec.heads,
             kv_num_heads=spec.kv_heads,
@@ -63,15 +87,15 @@ class AttentionNodes:
         past = [f"past_{kind}.{layer}" for kind in ("key", "value")]
         present = [f"present_{kind}.{layer}" for kind in ("key", "value")]
         for name in past:
-            self._graph.input(name, TensorProto.FLOAT, shape)
+            self._graph.input(name, _CACHE_TYPES[self._kv], shape)
         for name in present:
-            self._graph.output(name, TensorProto.FLOAT, shape)
+            self._graph.output(name, _CACHE_TYPES[self._kv], shape)
         return past, present
 
     def _queries(self, prefix: str, packed: str, weights: LayerWeights[Matrix]) -> list[str]:
         """Query, key and value inputs: one packed tensor, or three where something is done to the heads before."""
         normed = weights.query_norm is not None or weights.key_norm is not None
-        if not normed and all(_rotates_inside(attention.rope) for attention in self._spec.attention):
+        if not normed and all(self._rotates_inside(attention.rope) for attention in self._spec.attention):
             return [packed, "", ""]
         spec, graph = self._spec, self._graph
         sizes = graph.constant("qkv.sizes", np.array([spec.query_size, spec.kv_size, spec.kv_size], dtype=np.int64))
@@ -93,6 +117,18 @@ class AttentionNodes:
             "SimplifiedLayerNormalization", f"{x}_norm", [separate, gamma], epsilon=self._spec.norm_epsilon
         )
         return graph.op("Reshape", f"{x}.normed", [normed, join])
+
+    def _rotates_inside(self, rope: Rope) -> bool:
+        """Whether GroupQueryAttention rotates: it works on eight pairs at a time, and hides the rotated keys.
+
+        With a float16 cache it attends to the keys of the same step before they are rounded, and to older ones after:
+        a prompt in chunks would not equal a whole one. So they are rotated and rounded before it.
+        """
+        return len(rope.inverse_frequencies) % 8 == 0 and self._kv != "fp16"
+
+    def _round_to_half(self, x: str) -> str:
+        half = self._graph.op("Cast", f"{x}.half", [x], to=TensorProto.FLOAT16)
+        return self._graph.op("Cast", f"{x}.rounded", [half], to=TensorProto.FLOAT)
 
     def _rotate(self, x: str, heads: int, rope: Rope, tables: list[str]) -> str:
         """Rotate outside of GroupQueryAttention what that refuses."""
@@ -124,21 +160,29 @@ class AttentionNodes:
         """Names of the cosine and sine tables; one pair for all layers of one rope."""
         if rope not in self._ropes:
             self._ropes.append(rope)
-            cos, sin = rope_tables(rope, self._spec.context_length)
-            index = len(self._ropes) - 1
-            self._graph.weight(f"rope.{index}.cos", cos)
-            self._graph.weight(f"rope.{index}.sin", sin)
+            rope_tables(self._graph, f"rope.{len(self._ropes) - 1}", rope, self._spec.context_length)
         index = self._ropes.index(rope)
         return [f"rope.{index}.cos", f"rope.{index}.sin"]
 
 
-def _rotates_inside(rope: Rope) -> bool:
-    """Whether GroupQueryAttention takes the rope: it works on eight pairs at a time."""
-    return len(rope.inverse_frequencies) % 8 == 0
+def rope_tables(graph: GraphBuilder, name: str, rope: Rope, positions: int) -> None:
+    """Cosine and sine tables ``[positions, pairs]`` (Su et al. 2021, equation 34) under ``name``.
 
-
-def rope_tables(rope: Rope, positions: int) -> tuple[Array, Array]:
-    """Cosine and sine tables ``[positions, pairs]`` (Su et al. 2021, equation 34)."""
-    angles = np.outer(np.arange(positions, dtype=np.float64), np.array(rope.inverse_frequencies))
-    cos, sin = np.cos(angles) * rope.magnitude, np.sin(angles) * rope.magnitude
-    return cos.astype(np.float32), sin.astype(np.float32)
+    They are computed when the graph is loaded, in double precision, and not stored: at a context of 131,072 tokens
+    they are larger than a layer.
+    """
+    start, step = (graph.constant(f"rope.{value}", np.array(value)) for value in (0.0, 1.0))
+    count = graph.constant(f"{name}.count", np.array(float(positions)))
+    steps = graph.op("Range", f"{name}.steps", [start, count, step])
+    axis = graph.constant("rope.axis", np.array([1], dtype=np.int64))
+    rows = graph.op("Unsqueeze", f"{name}.positions", [steps, axis])
+    frequencies = graph.constant(f"{name}.frequencies", np.array(rope.inverse_frequencies))
+    angles = graph.op("Mul", f"{name}.angles", [rows, frequencies])
+    quarter = graph.constant("rope.quarter", np.array(np.pi / 2))
+    # ONNX Runtime 1.23 has a sine of doubles and no cosine.
+    for kind, angle in (("cos", graph.op("Add", f"{name}.shifted", [angles, quarter])), ("sin", angles)):
+        values = graph.op("Sin", f"{name}.{kind}.double", [angle])
+        if rope.magnitude != 1:
+            magnitude = graph.constant(f"{name}.magnitude", np.array(rope.magnitude))
+            values = graph.op("Mul", f"{name}.{kind}.scaled", [values, magnitude])
+        graph.op("Cast", f"{name}.{kind}", [values], to=TensorProto.FLOAT)

@@ -6,7 +6,8 @@ Inputs of the graph, with B rows (KV slots), S tokens a row, C the capacity of a
 - ``seqlens_k`` int32 ``[B]``: tokens in the row after this step, less one
 - ``total_sequence_length`` int32 scalar: the largest of those, without the less one
 - ``logits_at`` int64 ``[N]``: indices into the B*S tokens of this step
-- ``past_key.L``, ``past_value.L`` ``[B, kv_heads, C, head_dim]``; bind each to the memory of its ``present``
+- ``past_key.L``, ``past_value.L`` of the cache's type, ``[B, kv_heads, C, head_dim]``; bind each to the memory of its
+  ``present``
 
 Outputs: ``logits`` float32 ``[N, vocab]`` and the ``present`` tensors. The head runs on the chosen positions only.
 """
@@ -17,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from onnx import TensorProto
 
-from edge_autoglm.export.graph.attention import AttentionNodes
+from edge_autoglm.export.graph.attention import AttentionNodes, KVScales
 from edge_autoglm.export.graph.builder import GraphBuilder
 from edge_autoglm.export.graph.linear import embed, project, project_tied
 from edge_autoglm.export.spec import DecoderSpec
@@ -27,12 +28,18 @@ Array = npt.NDArray[np.float32]
 
 
 class DecoderGraph:
-    """Builds one decoder into one graph: ``start``, then the layers in order, then ``finish``."""
+    """Builds one decoder into one graph: ``start``, then the layers in order, then ``finish``.
 
-    def __init__(self, graph: GraphBuilder, spec: DecoderSpec) -> None:
+    Args:
+        graph: To append to.
+        spec: Of the model.
+        kv: Of the KV cache: ``fp32``, ``fp16`` or ``int8``.
+    """
+
+    def __init__(self, graph: GraphBuilder, spec: DecoderSpec, kv: str = "fp32") -> None:
         self._graph = graph
         self._spec = spec
-        self._attention = AttentionNodes(graph, spec)
+        self._attention = AttentionNodes(graph, spec, kv)
         self._table: Matrix | None = None
         self._branch = ""
         self._residual = ""
@@ -55,11 +62,11 @@ class DecoderGraph:
         self._attention.declare_lengths()
         self._residual = self._graph.input(residual, TensorProto.FLOAT, ["B", "S", self._spec.hidden_size])
 
-    def layer(self, index: int, weights: LayerWeights[Matrix]) -> None:
-        """Append one layer."""
+    def layer(self, index: int, weights: LayerWeights[Matrix], scales: KVScales | None = None) -> None:
+        """Append one layer; ``scales`` are those of an int8 KV cache."""
         prefix = f"layer.{index}"
         normed = self._norm(f"{prefix}.attention_norm", weights.attention_norm)
-        self._branch = self._attention.append(index, normed, weights)
+        self._branch = self._attention.append(index, normed, weights, scales)
         self._sandwich(f"{prefix}.after_attention", weights.after_attention)
         normed = self._norm(f"{prefix}.mlp_norm", weights.mlp_norm)
         self._branch = self._mlp(prefix, normed, weights)

