@@ -13,7 +13,7 @@ from edge_autoglm.export.checkpoint import Checkpoint
 from edge_autoglm.export.graph.builder import GraphBuilder
 from edge_autoglm.export.graph.decoder import DecoderGraph
 from edge_autoglm.export.graph.weight_file import WeightFile
-from edge_autoglm.export.plan import FastestPlan, int4_plan, uniform_plan
+from edge_autoglm.export.plan import FastestPlan, int4_plan, w8a8_plan
 from edge_autoglm.export.quantize.mixed import MixedQuantizer, Plan
 from edge_autoglm.export.quantize.plain import PlainQuantizer, dense, half, int8_blocks
 from edge_autoglm.export.quantize.quantizer import Quantizer
@@ -74,7 +74,7 @@ class Build:
         """Write the graph in ``w8a8``, ``int4`` or ``auto``; returns the form of every matrix."""
         if precision == "auto":
             return self._fastest(calibration)
-        plan = uniform_plan(self.spec, "w8a8")
+        plan = w8a8_plan(self.spec)
         if precision == "int4":
             windows = calibration.windows[-_SENSITIVITY_WINDOWS:]
             plan = int4_plan(self.spec, self._weights, windows, calibration.threads, self.progress)

@@ -29,9 +29,10 @@ Unit = tuple[int, str]
 _HEAD: Unit = (-1, "head")
 
 
-def uniform_plan(spec: DecoderSpec, form: FormName) -> Plan:
-    """One form for all."""
-    return Plan(form, (dict.fromkeys(LINEARS, form),) * spec.layers)
+def w8a8_plan(spec: DecoderSpec) -> Plan:
+    """8-bit rows for all layers. The head has no norm of its own to fold a smoothing into, and stays in blocks."""
+    rows: FormName = "w8a8"
+    return Plan("int8", (dict.fromkeys(LINEARS, rows),) * spec.layers)
 
 
 def int4_plan(

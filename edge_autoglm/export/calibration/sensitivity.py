@@ -101,7 +101,7 @@ class _LayerStudy:
     ) -> None:
         self._spec, self._index, self._weights, self._threads = spec, index, weights, threads
         self.runner = LayerRunner(spec, index, weights, threads)
-        self._inputs: dict[str, InputStatistics] = gather_statistics(self.runner, hidden[:-1], LINEARS)
+        self._inputs: dict[str, InputStatistics] = gather_statistics(self.runner, hidden[:-1])
         self._probe = hidden[-1:]
         self.behind = self.runner.advance(hidden)
 

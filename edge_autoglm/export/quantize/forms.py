@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_autoglm.export.quantize.blocks import quantize_blocks
-from edge_autoglm.export.quantize.gptq import quantize_gptq
+from edge_autoglm.export.quantize.gptq import quantize_gptq, quantize_rows_gptq
 from edge_autoglm.export.quantize.rows import quantize_rows
 from edge_autoglm.export.weights import Array, BlockWeights, Dense, RowWeights
 
@@ -27,18 +27,25 @@ class InputStatistics:
     """What a matrix multiplied on a calibration text.
 
     Attributes:
-        moments: ``X.T X``, ``[in, in]``; 0 where no form asked for them.
+        moments: ``X.T X``, ``[in, in]``.
         largest: Absolute maximum of each input channel, ``[in]``.
+        sample: Some of the inputs, ``[tokens, in]``.
     """
 
     moments: npt.NDArray[np.float64]
     largest: Array
+    sample: Array
+
+    def divided_by(self, factors: Array) -> InputStatistics:
+        """Of the same inputs with their channels divided by factors ``[in]``."""
+        moments = self.moments / np.outer(factors, factors)
+        return InputStatistics(moments, self.largest / factors, self.sample / factors)
 
 
 def store(weight: Array, form: FormName, inputs: InputStatistics) -> BlockWeights | RowWeights:
     """Quantise ``[out, in]`` weights into a form."""
     if form == "w8a8":
-        return quantize_rows(weight)
+        return quantize_rows_gptq(weight, inputs.moments)
     block = fitting_block(weight.shape[1], _BLOCKS[form])
     if form == "int8":
         return quantize_blocks(weight, 8, block)

@@ -63,8 +63,7 @@ class MixedQuantizer:
     def layer(self, index: int, weights: LayerWeights[Dense]) -> LayerWeights[Matrix]:
         """See ``Quantizer``."""
         forms = self._plan.layers[index]
-        fitted = [name for name, form in forms.items() if form.startswith("int4")]
-        inputs = gather_statistics(LayerRunner(self._spec, index, weights, self._threads), self._hidden, fitted)
+        inputs = gather_statistics(LayerRunner(self._spec, index, weights, self._threads), self._hidden)
         stored = store_layer(self._spec, weights, forms, inputs)
         self._hidden = LayerRunner(self._spec, index, stored, self._threads).advance(self._hidden)
         return stored
@@ -88,8 +87,8 @@ def store_layer(
         forms: Field of `LayerWeights` -> form.
         inputs: Field of `LayerWeights` -> what it multiplied.
     """
-    largest = {name: inputs[name].largest for name in forms}
-    smoothed = smooth(spec, weights, largest, [name for name, form in forms.items() if form == "w8a8"])
+    smoothed, seen = smooth(spec, weights, {name: inputs[name] for name, form in forms.items() if form == "w8a8"})
+    inputs = {**inputs, **seen}
 
     def quantized(name: str, linear: Linear[Dense]) -> Linear[Matrix]:
         if name not in forms:

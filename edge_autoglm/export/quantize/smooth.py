@@ -2,34 +2,37 @@
 
 Input channel j of a matrix is divided by ``s_j = max|X_j| ** alpha / max|W_j| ** (1 - alpha)`` and its column is
 multiplied by it. The division is folded into whatever makes the channel (a norm, the value or the up projection), so
-that nothing of it is left to do at run time.
+that nothing of it is left to do at run time. Alpha is chosen for each matrix by the error that is left on a sample of
+its inputs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
+from edge_autoglm.export.quantize.forms import InputStatistics
+from edge_autoglm.export.quantize.rows import dequantize_rows, quantize_rows
 from edge_autoglm.export.spec import DecoderSpec
 from edge_autoglm.export.weights import Array, Dense, LayerWeights, Linear
 
-ALPHA = 0.6
+_ALPHAS = (0.4, 0.5, 0.55, 0.6, 0.65, 0.7, 0.8)
+_MAX_LEVEL = np.float32(127)
 
 
 def smooth(
-    spec: DecoderSpec, weights: LayerWeights[Dense], largest: Mapping[str, Array], linears: Collection[str]
-) -> LayerWeights[Dense]:
-    """The same layer with smoother inputs to some of its matrices.
+    spec: DecoderSpec, weights: LayerWeights[Dense], inputs: Mapping[str, InputStatistics]
+) -> tuple[LayerWeights[Dense], dict[str, InputStatistics]]:
+    """The same layer with smoother inputs to some of its matrices, and those inputs.
 
     Args:
         spec: Of the model.
         weights: Of the layer.
-        largest: Field of `LayerWeights` -> absolute maximum of each input channel ``[in]`` on a calibration text.
-        linears: Which matrices to smooth.
+        inputs: Field of `LayerWeights` -> what it multiplied, for the matrices to smooth.
     """
-    factors = {name: _factors(largest[name], getattr(weights, name).weight.values) for name in linears}
+    factors = {name: _best_factors(spec, name, seen, getattr(weights, name)) for name, seen in inputs.items()}
     if "qkv" in factors:
         weights = replace(
             weights,
@@ -50,29 +53,54 @@ def smooth(
             gate_up=_divide_last_rows(weights.gate_up, factors["down"]),
             down=_scale_columns(weights.down, factors["down"]),
         )
-    return weights
+    return weights, {name: seen.divided_by(factors[name]) for name, seen in inputs.items()}
 
 
-def _smooth_output(spec: DecoderSpec, weights: LayerWeights[Dense], wanted: Array) -> LayerWeights[Dense]:
-    """A value channel serves all the query heads of its group: they share the largest of their factors."""
-    group = spec.heads // spec.kv_heads
-    shared = wanted.reshape(spec.kv_heads, group, spec.head_dim).max(axis=1)
-    spread = np.repeat(shared[:, None], group, axis=1).reshape(-1)
+def _smooth_output(spec: DecoderSpec, weights: LayerWeights[Dense], factors: Array) -> LayerWeights[Dense]:
+    """What divides a value channel multiplies the columns of all the query heads of its group."""
+    by_value = factors.reshape(spec.kv_heads, -1, spec.head_dim)[:, 0].reshape(-1)
     return replace(
         weights,
-        qkv=_divide_last_rows(weights.qkv, shared.reshape(-1)),
-        output=_scale_columns(weights.output, spread),
+        qkv=_divide_last_rows(weights.qkv, by_value),
+        output=_scale_columns(weights.output, factors),
     )
 
 
-def _factors(largest: Array, weight: Array) -> Array:
+def _best_factors(spec: DecoderSpec, name: str, seen: InputStatistics, linear: Linear[Dense]) -> Array:
+    weight = linear.weight.values
+    expected = seen.sample @ weight.T
+    best, least = np.ones(weight.shape[1], dtype=np.float32), np.inf
+    for alpha in _ALPHAS:
+        factors = _factors(seen.largest, weight, alpha)
+        if name == "output":
+            factors = _shared_by_groups(spec, factors)
+        error = float(np.square(_quantized_product(seen.sample / factors, weight * factors) - expected).sum())
+        if error < least:
+            best, least = factors, error
+    return best
+
+
+def _quantized_product(inputs: Array, weight: Array) -> Array:
+    """What the engine computes: 8-bit rows of the weights, 8-bit activations with a scale a token."""
+    scale = np.maximum(np.abs(inputs).max(axis=1, keepdims=True), np.finfo(np.float32).tiny) / _MAX_LEVEL
+    rounded: Array = np.rint(inputs / scale) * scale
+    return rounded @ dequantize_rows(quantize_rows(weight)).T
+
+
+def _factors(largest: Array, weight: Array, alpha: float) -> Array:
     columns = np.abs(weight).max(axis=0)
     usable = (largest > 0) & (columns > 0)
-    powers = np.ones_like(largest)
-    np.divide(largest**ALPHA, columns ** (1 - ALPHA), out=powers, where=usable)
+    factors = np.ones_like(largest)
+    np.divide(largest**alpha, columns ** (1 - alpha), out=factors, where=usable)
     # Beyond this a factor rescues nothing and only costs range elsewhere.
-    factors: Array = np.clip(powers, 1e-4, 1e4).astype(np.float32)
+    np.clip(factors, 1e-4, 1e4, out=factors)
     return factors
+
+
+def _shared_by_groups(spec: DecoderSpec, factors: Array) -> Array:
+    """A value channel serves all the query heads of its group: they share the largest of their factors."""
+    grouped = factors.reshape(spec.kv_heads, -1, spec.head_dim)
+    return np.broadcast_to(grouped.max(axis=1, keepdims=True), grouped.shape).reshape(-1)
 
 
 def _scale_columns(linear: Linear[Dense], factors: Array) -> Linear[Dense]:
