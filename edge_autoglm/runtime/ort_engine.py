@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from edge_autoglm.runtime.engine import Chunk, EngineFacts, KVPrefix, Logits
 from edge_autoglm.runtime.ort_model import OrtModel
+from edge_autoglm.runtime.ort_probe import rows_agree
 from edge_autoglm.runtime.ort_step import DecodeStep, PrefillStep
 from edge_autoglm.runtime.slot_checks import check_chunks, check_held, check_open, check_prefix, check_slot
 
@@ -19,11 +20,13 @@ class OrtEngine:
 
     The KV state is one array of the graph's cache type, ``[2 * layers, slots, kv_heads, capacity, head_dim]``, keys
     before values. The operating system commits its pages when tokens first reach them, so an idle slot costs nothing.
-    ``past`` and ``present`` of the graph are bound to the same memory.
+    ``past`` and ``present`` of the graph are bound to the same memory. Rows decode together where that gives each the
+    same bits as alone on this CPU (``ort_probe``), one after the other else.
     """
 
-    def __init__(self, model: OrtModel, slots: int, capacity: int) -> None:
+    def __init__(self, model: OrtModel, slots: int, capacity: int, rows_agree: bool) -> None:
         self._model = model
+        self._rows_agree = rows_agree
         shape = (2 * model.layers, slots, model.kv_heads, capacity, model.head_dim)
         self._kv: npt.NDArray[np.generic] = np.zeros(shape, dtype=model.kv_dtype)
         self._lengths = [0] * slots
@@ -55,7 +58,8 @@ class OrtEngine:
         Raises:
             DamagedBundle: ONNX Runtime cannot load the graph.
         """
-        return cls(OrtModel(graph, fingerprint, context_length, threads), slots, min(capacity, context_length))
+        model = OrtModel(graph, fingerprint, context_length, threads)
+        return cls(model, slots, min(capacity, context_length), rows_agree(model))
 
     @property
     def facts(self) -> EngineFacts:
@@ -69,7 +73,7 @@ class OrtEngine:
         order = sorted(chunks, key=lambda chunk: chunk.slot)
         with self._model.lock:
             check_open(self._closed)
-            for run in _row_runs(order):
+            for run in _row_runs(order) if self._rows_agree else ([chunk] for chunk in order):
                 logits = self._run(run)
                 for chunk, rows in zip(run, logits, strict=True):
                     results[chunk.slot] = rows
@@ -120,7 +124,7 @@ class OrtEngine:
 
     def fork(self, slots: int) -> OrtEngine:
         """See `Engine`."""
-        return OrtEngine(self._model, slots, self._facts.capacity)
+        return OrtEngine(self._model, slots, self._facts.capacity, self._rows_agree)
 
     def close(self) -> None:
         """See `Engine`."""

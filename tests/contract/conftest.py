@@ -30,17 +30,17 @@ def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def exported(tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Bundle]:
-    """The checkpoint exported at a precision, once a session each."""
+    """The checkpoint exported at a precision (and a KV cache: ``int8+kv-int8``), once a session each."""
     bundles: dict[str, Bundle] = {}
 
-    def export(precision: str) -> Bundle:
+    def export(name: str) -> Bundle:
         from edge_autoglm.export.pipeline import export_model
 
-        if precision not in bundles:
-            bundles[precision] = export_model(
-                tiny_llama, tmp_path_factory.mktemp("bundle") / precision, precision=precision, proof=False
-            )
-        return bundles[precision]
+        if name not in bundles:
+            precision, _, kv = name.partition("+kv-")
+            out = tmp_path_factory.mktemp("bundle") / "bundle"
+            bundles[name] = export_model(tiny_llama, out, precision, kv=kv or "fp32", proof=False)
+        return bundles[name]
 
     return export
 
@@ -68,7 +68,10 @@ def through_optimum(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str],
 _THROUGH_OPTIMUM = ("optimum-fp32", "optimum-int8", "past-fp32", "past-int8")
 
 
-@pytest.fixture(params=["scripted", "ort-fp32", "ort-int8", *_THROUGH_OPTIMUM])
+_OURS = ("fp32", "fp16", "int8", "w8a8", "int4", "auto", "fp32+kv-fp16", "int8+kv-int8")
+
+
+@pytest.fixture(params=["scripted", *(f"ort-{name}" for name in _OURS), *_THROUGH_OPTIMUM])
 def engine_factory(
     request: pytest.FixtureRequest,
     exported: Callable[[str], Bundle],
