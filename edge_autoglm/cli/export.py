@@ -40,7 +40,7 @@ from edge_autoglm.export.proof.figures import Proof
 @click.option(
     "--calibration",
     type=click.Path(path_type=Path),
-    help="UTF-8 text that w8a8, int4 and auto are fitted to: 50 kB of what the model will meet. A mixed text ships "
+    help="UTF-8 text that w8a8, int4 and auto are fitted to: 100 kB of what the model will meet. A mixed text ships "
     "with the package.",
 )
 @click.option("--adapter", type=click.Path(path_type=Path), help="Folder of a PEFT LoRA adapter to merge first.")

@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 from edge_autoglm.bundle import Bundle, BundleWriter, EngineEntry
+from edge_autoglm.errors import ExportError
 from edge_autoglm.export.checkpoint import TokenizerFiles
 from edge_autoglm.export.options import ExportOptions
 from edge_autoglm.export.proof.budgets import budget_of
@@ -15,7 +16,7 @@ from edge_autoglm.export.proof.graphs import prove_against_itself, prove_against
 from edge_autoglm.export.proof.language import Language
 from edge_autoglm.export.proof.prove import Terms
 from edge_autoglm.export.routes import Built, Route, choose_route, open_source
-from edge_autoglm.export.texts import calibration_text, heldout_text, read_text_file
+from edge_autoglm.export.texts import Text, calibration_text, heldout_text, read_text_file
 from edge_autoglm.prompts import Catalogue, builtin_task_files
 from edge_autoglm.values import Progress, silent
 
@@ -70,21 +71,32 @@ def export_model(
     files = builtin_task_files() if tasks is None else list(tasks)
     Catalogue.load(files)
     text = calibration_text() if calibration is None else read_text_file(calibration)
-    with (
-        BundleWriter(Path(out), overwrite=force) as writer,
-        closing(open_source(str(source), adapter, progress)) as checkpoint,
-    ):
+    try:
+        with BundleWriter(Path(out), overwrite=force) as writer:
+            return _export(writer, str(source), options, text, files, progress)
+    except MemoryError as error:
+        raise ExportError(
+            f"there is not enough memory to export {source}", "Close other programs, or export on a larger machine."
+        ) from error
+
+
+def _export(
+    writer: BundleWriter, source: str, options: ExportOptions, text: Text, tasks: Sequence[Path], progress: Progress
+) -> Bundle:
+    with closing(open_source(source, options.adapter, progress)) as checkpoint:
         texts = checkpoint.tokenizer()
         route = choose_route(checkpoint, texts, options, text)
-        built = route.build(writer.path(_GRAPH), precision, kv, progress)
-        _write_texts(writer, texts, files)
-        proven = _prove(writer, route, built, Language.of_files(texts), options, progress) if proof else None
-        if proven is not None and not force:
-            refuse_export(proven, str(out))
+        built = route.build(writer.path(_GRAPH), options.precision, options.kv, progress)
+        _write_texts(writer, texts, tasks)
+        language = Language.of_files(texts)
+        proven = _prove(writer, route, built, language, options, progress) if options.proof else None
+        if proven is not None and not options.force:
+            refuse_export(proven, source)
+        engine = EngineEntry(built.kind, _GRAPH, options.precision, options.kv, built.groups, built.notes)
         return writer.commit(
             source=Path(checkpoint.location).name,
             model=built.model,
-            engines=(EngineEntry(built.kind, _GRAPH, precision, kv, built.groups, built.notes),),
+            engines=(engine,),
             verification={} if proven is None else proven.to_json(),
             progress=progress,
         )

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _CALIBRATION_WINDOWS = {"w8a8": 16, "int4": 40, "auto": 40}
 """A maximum is found soon; second moments want many tokens."""
 _KV_WINDOWS = 8
+_FEWEST_WINDOWS = 8
 _WINDOW_TOKENS = 512
 
 
@@ -129,7 +130,7 @@ class _OwnRoute:
 
         length = min(_WINDOW_TOKENS, self.spec.context_length)
         count = _CALIBRATION_WINDOWS.get(precision, _KV_WINDOWS)
-        windows = Language.of_files(self.texts).windows(self.text, count, length)
+        windows = Language.of_files(self.texts).windows(self.text, count, length, at_least=_FEWEST_WINDOWS)
         return Calibration(np.array(windows, dtype=np.int64), default_threads(), self.max_kl)
 
 

@@ -130,3 +130,37 @@ def test_names_with_odd_shapes_survive(tmp_path: Path) -> None:
     config = folder / "config.json"
     config.write_text(json.dumps({**json.loads(config.read_text()), "_name_or_path": "org/tiny"}))
     assert export_model(folder, tmp_path / "out", proof=False).manifest.model.name == "org/tiny"
+
+
+def test_running_out_of_memory_is_said_so(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhausted(_: SafetensorsFolder, name: str) -> np.ndarray:  # type: ignore[type-arg]
+        raise MemoryError(name)
+
+    monkeypatch.setattr(SafetensorsFolder, "read", exhausted)
+    with pytest.raises(ExportError, match=r"not enough memory to export .*checkpoint.*larger machine"):
+        export_model(checkpoint, tmp_path / "out", "int8")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint"]
+
+
+@pytest.mark.parametrize(
+    ("precision", "kv", "forms"),
+    [("w8a8", "int8", {"w8a8"}), ("int4", "fp16", {"int4", "int4/32", "int8"}), ("auto", "fp32", set())],
+)
+def test_mixed_precisions_say_what_is_stored_how(
+    checkpoint: Path, tmp_path: Path, precision: str, kv: str, forms: set[str]
+) -> None:
+    engine = export_model(checkpoint, tmp_path / "out", precision, kv=kv, max_kl=0.5).engine("ort")
+    assert engine.kv_type == kv
+    assert set(engine.groups) == {"embedding and head", "qkv", "output", "gate_up", "down"}
+    named = {
+        form for name in ("qkv", "down") for form in ("int4/32", "int4", "int8", "w8a8") if form in engine.groups[name]
+    }
+    assert named <= (forms or named)
+    assert named
+
+
+def test_a_short_calibration_text_is_refused_by_name(checkpoint: Path, tmp_path: Path) -> None:
+    text = tmp_path / "short.txt"
+    text.write_text("Far too little. " * 20, encoding="utf-8")
+    with pytest.raises(ExportError, match=r"short\.txt has \d+ tokens.*Give a longer text"):
+        export_model(checkpoint, tmp_path / "out", "int4", calibration=text)

@@ -82,7 +82,17 @@ def executable(path: Path, text: str) -> None:
     path.chmod(0o755)
 
 
-@pytest.mark.parametrize("script", ["scripts/demo", "scripts/test", "scripts/test-oracles", "scripts/test-optimum", "scripts/environment.sh", ".ci/run"])
+@pytest.mark.parametrize(
+    "script",
+    [
+        "scripts/demo",
+        "scripts/test",
+        "scripts/test-oracles",
+        "scripts/test-optimum",
+        "scripts/environment.sh",
+        ".ci/run",
+    ],
+)
 def test_the_scripts_parse(script: str) -> None:
     assert BASH is not None
     subprocess.run([BASH, "-n", ROOT / script], check=True)

@@ -62,14 +62,14 @@ def prove_against_itself(built: Built, language: Language, terms: Terms, progres
         return prove(engine, engine, language, terms, progress)
 
 
-def refuse_export(proof: Proof, out: str) -> None:
+def refuse_export(proof: Proof, source: str) -> None:
     """Refuse to ship what differs too much.
 
     Raises:
         OverBudget: Naming every figure that is beyond its limit.
     """
     cure = f"{_CURES[proof.precision]}, allow more (--max-kl), or ship it all the same (--force)."
-    _require_within_budget(proof, out, cure)
+    _require_within_budget(proof, source, cure)
 
 
 def refuse_bundle(proof: Proof, name: str) -> None:

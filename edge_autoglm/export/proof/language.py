@@ -68,13 +68,14 @@ class Language:
         tokens = self.tokenizer.encode(text)
         return tokens if self.bos_id is None or tokens[:1] == [self.bos_id] else [self.bos_id, *tokens]
 
-    def windows(self, text: Text, count: int, length: int) -> list[list[int]]:
+    def windows(self, text: Text, count: int, length: int, at_least: int | None = None) -> list[list[int]]:
         """Cut a text into windows that lie evenly over it and do not overlap.
 
         Args:
             text: Tokenised as a whole.
             count: How many; at least 1.
             length: Tokens of each, BOS included where the model wants it.
+            at_least: How many will do if the text has not enough for ``count``.
 
         Raises:
             UnusableText: It has fewer tokens than that takes.
@@ -82,6 +83,7 @@ class Language:
         tokens = self.tokenizer.encode(text.content)
         start = [] if self.bos_id is None else [self.bos_id]
         body = length - len(start)
+        count = min(count, max(len(tokens) // body, at_least or count))
         if len(tokens) < count * body:
             raise UnusableText(
                 f"the text {text.name} has {len(tokens)} tokens, {count} windows of {length} take {count * body}",
