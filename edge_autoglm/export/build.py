@@ -28,8 +28,8 @@ _KV_WINDOWS = 8
 _MARGIN = 0.8
 """Of the budget of ``auto``, on calibration text: other text diverges more."""
 _FIRST = 0.75
-"""Of the budget, for the sum of divergences measured one by one: on SmolLM2-135M a sum of 0.025 came out as 0.025, one of
-0.05 beyond the margin."""
+"""Of the budget, for the sum of divergences measured one by one: on SmolLM2-135M a sum of 0.025 came out as 0.025, one
+of 0.05 beyond the margin."""
 _LEAST = 0.01
 """Where the limit has been cut to this share of the budget, no mixture keeps it; the proof will say so."""
 

@@ -25,6 +25,7 @@ class OrtModel:
         lock: Held while it runs, so that a standby engine's prefill and the active engine's decode alternate step by
             step instead of fighting over the same cores.
         layers, kv_heads, head_dim, kv_dtype, vocab_size: Read from the graph's own inputs and outputs.
+        forms: Of the graph's matrices (``int4``, ``int8``, ``w8a8``), as the exporter noted them.
         context_length: Positions for which the graph has rotary tables.
     """
 
@@ -38,6 +39,7 @@ class OrtModel:
             raise DamagedBundle(
                 f"{graph}: ONNX Runtime cannot load the graph: {_first_line(error)}", "Export the bundle again."
             ) from error
+        self.forms = frozenset(self.session.get_modelmeta().custom_metadata_map.get("forms", "").split(","))
         keys = [value for value in self.session.get_inputs() if value.name.startswith("past_key.")]
         self.layers = len(keys)
         _, self.kv_heads, _, self.head_dim = keys[0].shape

@@ -68,7 +68,7 @@ def through_optimum(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str],
 _THROUGH_OPTIMUM = ("optimum-fp32", "optimum-int8", "past-fp32", "past-int8")
 
 
-_OURS = ("fp32", "fp16", "int8", "w8a8", "int4", "auto", "fp32+kv-fp16", "int8+kv-int8")
+_OURS = ("fp32", "fp16", "int8", "w8a8", "int4", "fp32+kv-fp16", "int8+kv-int8")
 
 
 @pytest.fixture(params=["scripted", *(f"ort-{name}" for name in _OURS), *_THROUGH_OPTIMUM])

@@ -28,6 +28,7 @@ class GraphBuilder:
         self._initializers: dict[str, onnx.TensorProto] = {}
         self._inputs: list[onnx.ValueInfoProto] = []
         self._outputs: list[onnx.ValueInfoProto] = []
+        self._forms: set[str] = set()
 
     def input(self, name: str, dtype: int, shape: Sequence[int | str]) -> str:
         """Declare a graph input."""
@@ -51,6 +52,10 @@ class GraphBuilder:
         """Refer to a stored tensor's bytes under another name and shape."""
         self._initializers[name] = self._weights.alias(self._initializers[source], name, shape)
         return name
+
+    def note_form(self, form: str) -> None:
+        """Record in the graph's metadata (``forms``) that a matrix is stored so; the engine wants to know."""
+        self._forms.add(form)
 
     def elements(self, name: str) -> int:
         """Number of elements of a stored tensor."""
@@ -94,5 +99,6 @@ class GraphBuilder:
         graph = helper.make_graph(self._nodes, name, self._inputs, self._outputs, list(self._initializers.values()))
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIB, 1)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="edge-autoglm")
+        helper.set_model_props(model, {"forms": ",".join(sorted(self._forms))})
         serialized: bytes = model.SerializeToString()
         return serialized

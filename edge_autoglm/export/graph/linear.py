@@ -93,6 +93,7 @@ def _packed_zeros(zeros: npt.NDArray[np.uint8], bits: int) -> npt.NDArray[np.uin
 
 def _matmul_blocks(graph: GraphBuilder, name: str, x: str, weight: BlockWeights, stored: _Stored) -> str:
     rows, data, scales, zeros = stored
+    graph.note_form(f"int{weight.bits}")
     return graph.contrib(
         "MatMulNBits",
         name,
@@ -107,6 +108,7 @@ def _matmul_blocks(graph: GraphBuilder, name: str, x: str, weight: BlockWeights,
 
 def _matmul_integer(graph: GraphBuilder, name: str, x: str, weight: str, scales: str) -> str:
     """Integer product with one activation scale a row: exact accumulation, so no row depends on another."""
+    graph.note_form("w8a8")
     shift = graph.constant("activation.zero", np.array(_ACTIVATION_ZERO, dtype=np.uint8))
     unit = graph.constant("activation.scale", np.array(1 / 127, dtype=np.float32))
     size = graph.op("Abs", f"{name}.abs", [x])
