@@ -82,7 +82,7 @@ def genai_command(source: Path, cache: Path) -> Command:
 
 def import_command(module: str) -> Command:
     """Load what an export loads, and end: the share of the interpreter and the packages."""
-    return lambda _: [sys.executable, "-c", f"import runpy; runpy.run_module({module!r})"]
+    return lambda _: [sys.executable, "-c", f"import importlib; importlib.import_module({module!r})"]
 
 
 def contestants(checkpoint: Path, cache: Path) -> tuple[dict[str, Command], dict[str, str]]:
