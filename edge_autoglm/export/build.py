@@ -31,7 +31,7 @@ _FIRST = 0.75
 """Of the budget, for the sum of divergences measured one by one: on SmolLM2-135M a sum of 0.025 came out as 0.025, one
 of 0.05 beyond the margin."""
 _LEAST = 0.01
-"""Where the limit has been cut to this share of the budget, no mixture keeps it; the proof will say so."""
+"""Where a plan stays the same with the limit cut to this share of the budget, none keeps it; the proof will say so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +91,17 @@ class Build:
             self.spec, self._weights, windows[-_SENSITIVITY_WINDOWS:], threads, self.progress
         )
         limit = _FIRST * budget
+        plan = measured.within(limit)
         while True:
-            plan = measured.within(limit)
             self.write(MixedQuantizer(self.spec, plan, windows[:-1], threads))
             kl = measured.divergence_of(self.path, self._weights, windows[-1], threads)
-            if kl <= _MARGIN * budget or limit < _LEAST * budget:
+            if kl <= _MARGIN * budget:
                 return plan
-            limit *= 0.9 * _MARGIN * budget / kl
+            built, limit = plan, limit * 0.9 * _MARGIN * budget / kl
+            while (plan := measured.within(limit)) == built:
+                if limit <= _LEAST * budget:
+                    return built
+                limit *= 0.9
 
     def write(self, quantizer: Quantizer) -> None:
         """Write the graph with the matrices that a quantiser makes."""

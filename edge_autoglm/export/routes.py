@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from edge_autoglm.export.build import Calibration
 
 _CALIBRATION_WINDOWS = {"w8a8": 16, "int4": 40, "auto": 40}
-"""A maximum is found soon; second moments want many tokens."""
-_KV_WINDOWS = 8
+"""What 4 bits lose depends on the fit, and the fit on the number of tokens; 8 bits have less to lose."""
 _FEWEST_WINDOWS = 8
+"""Enough for the ranges of a KV cache."""
 _WINDOW_TOKENS = 512
 
 
@@ -129,7 +129,7 @@ class _OwnRoute:
         from edge_autoglm.export.build import Calibration
 
         length = min(_WINDOW_TOKENS, self.spec.context_length)
-        count = _CALIBRATION_WINDOWS.get(precision, _KV_WINDOWS)
+        count = _CALIBRATION_WINDOWS.get(precision, _FEWEST_WINDOWS)
         windows = Language.of_files(self.texts).windows(self.text, count, length, at_least=_FEWEST_WINDOWS)
         return Calibration(np.array(windows, dtype=np.int64), default_threads(), self.max_kl)
 

@@ -164,3 +164,9 @@ def test_a_short_calibration_text_is_refused_by_name(checkpoint: Path, tmp_path:
     text.write_text("Far too little. " * 20, encoding="utf-8")
     with pytest.raises(ExportError, match=r"short\.txt has \d+ tokens.*Give a longer text"):
         export_model(checkpoint, tmp_path / "out", "int4", calibration=text)
+
+
+def test_a_budget_that_no_mixture_keeps_ends_in_a_refusal(checkpoint: Path, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="auto differs from the original by more than it may"):
+        export_model(checkpoint, tmp_path / "out", "auto", max_kl=0.0)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint"]

@@ -15,7 +15,7 @@ from edge_autoglm.export.calibration.sensitivity import measure_sensitivity
 from edge_autoglm.export.families import describe
 from edge_autoglm.export.sources import open_checkpoint
 from edge_autoglm.export.spec import DecoderSpec
-from edge_autoglm.export.weights import Dense, LayerWeights, Linear, WeightReader
+from edge_autoglm.export.weights import LINEARS, Dense, LayerWeights, Linear, WeightReader
 from edge_autoglm.runtime.engine import Chunk
 from edge_autoglm.runtime.ort_engine import OrtEngine
 from edge_autoglm.values import silent
@@ -76,3 +76,20 @@ def test_a_layer_without_effect_is_insensitive(
         for layer in range(2)
     )
     assert second < 1e-3 * first
+
+
+def test_a_layer_of_zeros_is_insensitive(
+    model: tuple[DecoderSpec, WeightReader], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = WeightReader.layer
+
+    def empty(self: WeightReader, index: int) -> LayerWeights[Dense]:
+        weights = whole(self, index)
+        if index == 0:
+            return weights
+        zeros = {name: Linear(Dense(getattr(weights, name).weight.values * 0)) for name in LINEARS}
+        return replace(weights, **zeros)
+
+    monkeypatch.setattr(WeightReader, "layer", empty)
+    measured = measure_sensitivity(*model, WINDOWS, ("int4", "int8"), 1, silent)
+    assert all(measured.linears[1, name] == {"int4": 0.0, "int8": 0.0} for name in LINEARS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -14,9 +14,7 @@ from edge_autoglm.export.calibration.layer_runner import open_session
 from edge_autoglm.export.graph.builder import GraphBuilder
 from edge_autoglm.export.graph.linear import project
 from edge_autoglm.export.graph.weight_file import InlineWeights
-from edge_autoglm.export.quantize.blocks import quantize_blocks
-from edge_autoglm.export.quantize.forms import FormName, fitting_block
-from edge_autoglm.export.quantize.rows import quantize_rows
+from edge_autoglm.export.quantize.forms import FormName
 from edge_autoglm.export.weights import Array, Linear, Matrix
 from edge_autoglm.values import Progress
 
@@ -25,6 +23,8 @@ NEW_TOKENS = 64
 """The request that a model is made fast for."""
 
 _REPEATS = 15
+
+Stored = Callable[[Array, FormName], Matrix]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class ProductTime:
 
 
 def product_times(
-    shapes: Iterable[tuple[int, int]], forms: Sequence[FormName], threads: int, progress: Progress
+    shapes: Iterable[tuple[int, int]], forms: Sequence[FormName], stored: Stored, threads: int, progress: Progress
 ) -> Mapping[tuple[int, int], Mapping[FormName, ProductTime]]:
     """Time products with matrices ``[out, in]``.
 
@@ -55,6 +55,7 @@ def product_times(
     Args:
         shapes: Of the matrices.
         forms: To compare.
+        stored: Lays a matrix out; how its levels are chosen makes no difference to the time.
         threads: Of the engine.
         progress: Stage ``kernels``, in shapes.
     """
@@ -62,19 +63,21 @@ def product_times(
     times = {}
     for index, shape in enumerate(distinct):
         progress("kernels", index, len(distinct))
-        times[shape] = _time_shape(shape, forms, threads)
+        times[shape] = _time_shape(shape, forms, stored, threads)
     progress("kernels", len(distinct), len(distinct))
     return times
 
 
-def _time_shape(shape: tuple[int, int], forms: Sequence[FormName], threads: int) -> dict[FormName, ProductTime]:
+def _time_shape(
+    shape: tuple[int, int], forms: Sequence[FormName], stored: Stored, threads: int
+) -> dict[FormName, ProductTime]:
     rng = np.random.default_rng(0)
     weight = rng.standard_normal(shape, dtype=np.float32)
     sessions = {}
     for form in forms:
         graph = GraphBuilder(InlineWeights())
         graph.input("x", TensorProto.FLOAT, ["S", shape[1]])
-        project(graph, "y", "x", Linear(_stored(weight, form)))
+        project(graph, "y", "x", Linear(stored(weight, form)))
         graph.output_of("y")
         sessions[form] = open_session(graph.serialize("product"), threads, spin=True)
     prompt = rng.standard_normal((PROMPT_TOKENS, shape[1]), dtype=np.float32)
@@ -87,13 +90,3 @@ def _time_shape(shape: tuple[int, int], forms: Sequence[FormName], threads: int)
                     session.run(["y"], {"x": prompt[:rows]})
                     taken.append(time.perf_counter() - started)
     return {form: ProductTime(median(taken[PROMPT_TOKENS]), median(taken[1])) for form, taken in samples.items()}
-
-
-def _stored(weight: Array, form: FormName) -> Matrix:
-    """The form's layout; how levels were chosen makes no difference to the time."""
-    if form == "w8a8":
-        return quantize_rows(weight)
-    if form == "int8":
-        return quantize_blocks(weight, 8, fitting_block(weight.shape[1], 128))
-    block = fitting_block(weight.shape[1], 64 if form == "int4" else 32)
-    return quantize_blocks(weight, 4, block, symmetric=False)

@@ -78,7 +78,7 @@ def measure_sensitivity(
     original = hidden[-1:]
     by_layer = divergences(runner.logits(original), [runner.logits(stream) for stream in changed])
     linears = {
-        (layer, name): {form: by_layer[layer] * energy / whole[layer] for form, energy in changes.items()}
+        (layer, name): {form: by_layer[layer] * _share(energy, whole[layer]) for form, energy in changes.items()}
         for layer, by_name in enumerate(energies)
         for name, changes in by_name.items()
     }
@@ -86,6 +86,11 @@ def measure_sensitivity(
     by_form = divergences(runner.logits(original), [other.logits(original) for other in heads])
     progress("sensitivity", spec.layers + 1, spec.layers + 1)
     return Sensitivity(linears, dict(zip(forms, by_form, strict=True)), original)
+
+
+def _share(energy: float, whole: float) -> float:
+    """Of a layer's change; a layer of zeros is changed by nothing."""
+    return energy / whole if whole else 0.0
 
 
 class _LayerStudy:

@@ -46,10 +46,17 @@ def store(weight: Array, form: FormName, inputs: InputStatistics) -> BlockWeight
     """Quantise ``[out, in]`` weights into a form."""
     if form == "w8a8":
         return quantize_rows_gptq(weight, inputs.moments)
-    block = fitting_block(weight.shape[1], _BLOCKS[form])
     if form == "int8":
-        return quantize_blocks(weight, 8, block)
-    return quantize_gptq(weight, inputs.moments, 4, block)
+        return round_nearest(weight, form)
+    return quantize_gptq(weight, inputs.moments, 4, fitting_block(weight.shape[1], _BLOCKS[form]))
+
+
+def round_nearest(weight: Array, form: FormName) -> BlockWeights | RowWeights:
+    """The layout of a form with levels that are fitted to nothing."""
+    if form == "w8a8":
+        return quantize_rows(weight)
+    bits = 8 if form == "int8" else 4
+    return quantize_blocks(weight, bits, fitting_block(weight.shape[1], _BLOCKS[form]), symmetric=bits == 8)
 
 
 def store_table(weight: Array, form: FormName) -> Dense | BlockWeights | RowWeights:
