@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Protocol
 
 from edge_autoglm import Bundle, RuntimeConfig
+from edge_autoglm.device.threads import default_threads
 from edge_autoglm.facade.loading import load_model
 from edge_autoglm.runtime.engine import Chunk, Logits
-from edge_autoglm.runtime.threads import default_threads
 
 
 class Contestant(Protocol):

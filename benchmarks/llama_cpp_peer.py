@@ -13,10 +13,10 @@ from typing import Any
 import gguf
 import numpy as np
 
+from edge_autoglm.device.threads import default_threads
 from edge_autoglm.export.sources.gguf_header import read_header
 from edge_autoglm.export.sources.gguf_types import type_name
 from edge_autoglm.runtime.engine import Logits
-from edge_autoglm.runtime.threads import default_threads
 
 UNQUANTISED = "F32"
 FILE_TYPES = {UNQUANTISED: 0, "Q8_0": 7, "Q4_0": 2, "Q4_K_M": 15}

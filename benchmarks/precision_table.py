@@ -24,12 +24,12 @@ from benchmarks.llama_cpp_peer import FILE_TYPES, LlamaCppModel, load_library, m
 from benchmarks.precision_report import Row, plot_rows, print_rows
 from edge_autoglm import export_model
 from edge_autoglm.demo.model import fetch_model
+from edge_autoglm.device.threads import default_threads
 from edge_autoglm.errors import ExportError
 from edge_autoglm.export.options import PRECISIONS
 from edge_autoglm.export.proof.divergence import Divergence, DivergenceFigures
 from edge_autoglm.export.proof.language import Language
 from edge_autoglm.export.texts import Text, heldout_text, read_text_file
-from edge_autoglm.runtime.threads import default_threads
 
 REFERENCE = "fp32"
 PROMPT_TOKENS, DECODED_TOKENS = 250, 64

@@ -17,9 +17,9 @@ from benchmarks import record
 from edge_autoglm import Bundle, RuntimeConfig, SamplingParams, export_model
 from edge_autoglm.demo.model import fetch_model
 from edge_autoglm.demo.snippets import load_snippets
+from edge_autoglm.device.threads import default_threads
 from edge_autoglm.facade.loading import load_model
 from edge_autoglm.runtime.model import LanguageModel
-from edge_autoglm.runtime.threads import default_threads
 
 PREFIX_TOKENS, REST_TOKENS = 200, 40
 FIRST_TOKEN = SamplingParams(max_new_tokens=1)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from edge_autoglm.export.pipeline import export_model
     from edge_autoglm.facade.config import RuntimeConfig
     from edge_autoglm.facade.runtime import Runtime
-    from edge_autoglm.runtime.scripted_engine import ScriptedEngine
+    from edge_autoglm.runtime.engines.scripted_engine import ScriptedEngine
     from edge_autoglm.swap.health import HealthPolicy
     from edge_autoglm.swap.outcome import Rejected, RolledBack, SwapOutcome, Swapped
     from edge_autoglm.values import (
@@ -73,7 +73,7 @@ _HOME = {
     "Runtime": "edge_autoglm.facade.runtime",
     "RuntimeConfig": "edge_autoglm.facade.config",
     "SamplingParams": "edge_autoglm.values",
-    "ScriptedEngine": "edge_autoglm.runtime.scripted_engine",
+    "ScriptedEngine": "edge_autoglm.runtime.engines.scripted_engine",
     "SwapOutcome": "edge_autoglm.swap.outcome",
     "Swapped": "edge_autoglm.swap.outcome",
     "Timings": "edge_autoglm.values",

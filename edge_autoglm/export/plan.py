@@ -18,7 +18,7 @@ from edge_autoglm.export.quantize.mixed import Plan
 from edge_autoglm.export.spec import DecoderSpec
 from edge_autoglm.export.weights import LINEARS, Array, Dense, Linear, WeightReader
 from edge_autoglm.runtime.engine import Chunk, Engine
-from edge_autoglm.runtime.ort_engine import OrtEngine
+from edge_autoglm.runtime.engines.ort_engine import OrtEngine
 from edge_autoglm.values import Progress
 
 _INT4_BITS = 5.6

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from edge_autoglm.bundle import ModelFacts
+from edge_autoglm.device.threads import default_threads
 from edge_autoglm.errors import ExportError, MissingDependency, UnknownArchitecture, UnsupportedModel
 from edge_autoglm.export.checkpoint import Checkpoint, TokenizerFiles
 from edge_autoglm.export.families import describe
@@ -18,7 +19,6 @@ from edge_autoglm.export.proof.language import Language
 from edge_autoglm.export.sources import open_checkpoint
 from edge_autoglm.export.spec import DecoderSpec
 from edge_autoglm.export.texts import Text
-from edge_autoglm.runtime.threads import default_threads
 from edge_autoglm.values import Progress
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from edge_autoglm.bundle import Bundle
 from edge_autoglm.errors import MissingDependency
 from edge_autoglm.facade.config import RuntimeConfig
-from edge_autoglm.runtime.chat import ChatTemplate
 from edge_autoglm.runtime.engine import Engine
 from edge_autoglm.runtime.model import LanguageModel
-from edge_autoglm.runtime.tokenizer import Tokenizer
+from edge_autoglm.runtime.text.chat import ChatTemplate
+from edge_autoglm.runtime.text.tokenizer import Tokenizer
 
 
 def load_model(bundle: Bundle, threads: int, config: RuntimeConfig) -> LanguageModel:
@@ -35,8 +35,8 @@ def load_model(bundle: Bundle, threads: int, config: RuntimeConfig) -> LanguageM
 
 def _load_engine(bundle: Bundle, threads: int, config: RuntimeConfig) -> Engine:
     try:
-        from edge_autoglm.runtime.ort_engine import OrtEngine
-        from edge_autoglm.runtime.past_engine import PastEngine
+        from edge_autoglm.runtime.engines.ort_engine import OrtEngine
+        from edge_autoglm.runtime.engines.past_engine import PastEngine
     except ImportError as error:
         raise MissingDependency(
             "running a bundle needs ONNX Runtime", 'Install it: pip install "edge-autoglm[cpu]".'

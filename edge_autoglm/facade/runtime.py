@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 
 from edge_autoglm.bundle import Bundle
+from edge_autoglm.device.threads import default_threads
 from edge_autoglm.facade.answering import answer, stream_answer
 from edge_autoglm.facade.choosing import Choice, choose
 from edge_autoglm.facade.config import RuntimeConfig
@@ -18,7 +19,6 @@ from edge_autoglm.facade.standby import GenerationBuilder
 from edge_autoglm.facade.streams import CompletionStream, ReplyStream
 from edge_autoglm.learn.features import ContextValue
 from edge_autoglm.learn.learner import Learner
-from edge_autoglm.runtime.threads import default_threads
 from edge_autoglm.swap.buffer import DoubleBuffer
 from edge_autoglm.swap.generation import Generation
 from edge_autoglm.swap.outcome import SwapOutcome

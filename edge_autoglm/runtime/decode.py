@@ -8,12 +8,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from types import TracebackType
 
-from edge_autoglm.runtime.detokenize import StreamDecoder
+from edge_autoglm.runtime.decoding.sampling import Sampler
 from edge_autoglm.runtime.engine import Chunk, Engine, Logits
 from edge_autoglm.runtime.prefill import Prefilled
-from edge_autoglm.runtime.sampling import Sampler
-from edge_autoglm.runtime.stop import StopMatcher
-from edge_autoglm.runtime.tokenizer import Tokenizer
+from edge_autoglm.runtime.text.detokenize import StreamDecoder
+from edge_autoglm.runtime.text.stop import StopMatcher
+from edge_autoglm.runtime.text.tokenizer import Tokenizer
 from edge_autoglm.values import Timings, Usage
 
 

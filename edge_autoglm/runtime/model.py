@@ -10,15 +10,15 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from edge_autoglm.errors import PromptTooLong, RequestError
-from edge_autoglm.runtime.chat import ChatTemplate
 from edge_autoglm.runtime.decode import Continuation, GeneratedText, TokenStream
+from edge_autoglm.runtime.decoding.sampling import make_sampler
 from edge_autoglm.runtime.engine import Engine
 from edge_autoglm.runtime.prefill import MIN_CHUNK, Prefilled, prefill
 from edge_autoglm.runtime.prefixes import ResidentPrefixes
-from edge_autoglm.runtime.sampling import make_sampler
 from edge_autoglm.runtime.score import Scores, score_labels
 from edge_autoglm.runtime.slots import SlotPool
-from edge_autoglm.runtime.tokenizer import Tokenizer
+from edge_autoglm.runtime.text.chat import ChatTemplate
+from edge_autoglm.runtime.text.tokenizer import Tokenizer
 from edge_autoglm.values import SamplingParams, Timings, Usage
 
 __all__ = ["LanguageModel", "TokenStream"]

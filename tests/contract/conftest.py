@@ -10,7 +10,7 @@ import pytest
 
 from edge_autoglm.bundle import Bundle
 from edge_autoglm.runtime.engine import Engine
-from edge_autoglm.runtime.scripted_engine import ScriptedEngine
+from edge_autoglm.runtime.engines.scripted_engine import ScriptedEngine
 from tests.checkpoints import VOCAB_SIZE, write_tiny_llama
 
 
@@ -88,7 +88,7 @@ def engine_factory(
             engine = through_optimum(request.param)(slots, capacity)
         else:
             pytest.importorskip("onnxruntime")
-            from edge_autoglm.runtime.ort_engine import OrtEngine
+            from edge_autoglm.runtime.engines.ort_engine import OrtEngine
 
             bundle = exported(request.param.removeprefix("ort-"))
             entry = bundle.engine("ort")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from edge_autoglm.runtime.model import LanguageModel
-from edge_autoglm.runtime.tokenizer import Tokenizer
+from edge_autoglm.runtime.text.tokenizer import Tokenizer
 from edge_autoglm.values import SamplingParams
 from tests.checkpoints import SPECIAL_TOKENS, tiny_tokenizer_json
 

@@ -15,7 +15,7 @@ import pytest
 
 from edge_autoglm.export.families import describe
 from edge_autoglm.export.sources import open_checkpoint
-from edge_autoglm.runtime.ort_engine import OrtEngine
+from edge_autoglm.runtime.engines.ort_engine import OrtEngine
 from tests.oracles.family_cases import CASES, old_spelling, token_ids
 from tests.oracles.family_engine import decode_together, generate, in_chunks, load_engine
 

@@ -10,7 +10,7 @@ import pytest
 from edge_autoglm.export import export_model
 from edge_autoglm.export.sources import open_checkpoint
 from edge_autoglm.runtime.engine import Chunk
-from edge_autoglm.runtime.ort_engine import OrtEngine
+from edge_autoglm.runtime.engines.ort_engine import OrtEngine
 from tests.checkpoints import VOCAB_SIZE, write_tiny_llama
 from tests.oracles import llama_numpy
 

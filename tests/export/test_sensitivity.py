@@ -17,7 +17,7 @@ from edge_autoglm.export.sources import open_checkpoint
 from edge_autoglm.export.spec import DecoderSpec
 from edge_autoglm.export.weights import LINEARS, Dense, LayerWeights, Linear, WeightReader
 from edge_autoglm.runtime.engine import Chunk
-from edge_autoglm.runtime.ort_engine import OrtEngine
+from edge_autoglm.runtime.engines.ort_engine import OrtEngine
 from edge_autoglm.values import silent
 from tests.checkpoints import VOCAB_SIZE, write_tiny_llama
 

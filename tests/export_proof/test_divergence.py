@@ -13,7 +13,7 @@ from edge_autoglm.export.proof.divergence import Divergence, compare_windows
 from edge_autoglm.export.proof.language import Language
 from edge_autoglm.export.texts import heldout_text
 from edge_autoglm.runtime.engine import Chunk, Engine
-from edge_autoglm.runtime.scripted_engine import ScriptedEngine
+from edge_autoglm.runtime.engines.scripted_engine import ScriptedEngine
 
 Array = npt.NDArray[np.float32]
 

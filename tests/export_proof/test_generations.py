@@ -8,7 +8,7 @@ from edge_autoglm.export.proof.generations import compare_generations, generate_
 from edge_autoglm.export.proof.language import Language
 from edge_autoglm.export.proof.prompts import PROMPTS
 from edge_autoglm.runtime.engine import Chunk, Engine
-from edge_autoglm.runtime.scripted_engine import ScriptedEngine
+from edge_autoglm.runtime.engines.scripted_engine import ScriptedEngine
 
 
 def _silent(done: int, total: int) -> None:

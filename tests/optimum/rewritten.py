@@ -9,8 +9,8 @@ from edge_autoglm.export.optimum.forms import IN_PLACE, Rewritten, Source
 from edge_autoglm.export.optimum.probe import Probe
 from edge_autoglm.export.optimum.rewriting import rewrite
 from edge_autoglm.runtime.engine import Engine
-from edge_autoglm.runtime.ort_engine import OrtEngine
-from edge_autoglm.runtime.past_engine import PastEngine
+from edge_autoglm.runtime.engines.ort_engine import OrtEngine
+from edge_autoglm.runtime.engines.past_engine import PastEngine
 from tests.optimum.gpt_graph import CONTEXT, HEADS, VOCAB_SIZE, Variant, write_gpt
 
 WINDOW = Variant(window=24)

@@ -15,10 +15,10 @@ import pytest
 from edge_autoglm.errors import UnsupportedModel
 from edge_autoglm.export.optimum.pipeline import OptimumResult, export_through_optimum
 from edge_autoglm.runtime.engine import Chunk, Engine
+from edge_autoglm.runtime.engines.ort_engine import OrtEngine
+from edge_autoglm.runtime.engines.past_engine import PastEngine
 from edge_autoglm.runtime.model import LanguageModel
-from edge_autoglm.runtime.ort_engine import OrtEngine
-from edge_autoglm.runtime.past_engine import PastEngine
-from edge_autoglm.runtime.tokenizer import Tokenizer
+from edge_autoglm.runtime.text.tokenizer import Tokenizer
 from edge_autoglm.values import SamplingParams, silent
 from tests.checkpoints import VOCAB_SIZE, tiny_tokenizer_json
 

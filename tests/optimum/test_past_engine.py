@@ -13,9 +13,9 @@ from edge_autoglm.bundle import BundleWriter, EngineEntry, ModelFacts
 from edge_autoglm.facade.config import RuntimeConfig
 from edge_autoglm.facade.loading import load_model
 from edge_autoglm.runtime.engine import Chunk, Engine, Logits
-from edge_autoglm.runtime.ort_model import OrtModel
-from edge_autoglm.runtime.past_engine import PAGE, PastEngine
-from edge_autoglm.runtime.past_step import PastStep
+from edge_autoglm.runtime.engines.ort_model import OrtModel
+from edge_autoglm.runtime.engines.past_engine import PAGE, PastEngine
+from edge_autoglm.runtime.engines.past_step import PastStep
 from edge_autoglm.values import SamplingParams
 from tests.checkpoints import tiny_tokenizer_json
 from tests.optimum.gpt_graph import CONTEXT, HEADS, HIDDEN, LAYERS, VOCAB_SIZE, WIDTH, Variant

@@ -12,7 +12,7 @@ from edge_autoglm.export.build import Build
 from edge_autoglm.export.families import describe
 from edge_autoglm.export.sources import open_checkpoint
 from edge_autoglm.runtime.engine import Chunk
-from edge_autoglm.runtime.ort_engine import OrtEngine
+from edge_autoglm.runtime.engines.ort_engine import OrtEngine
 
 Logits = npt.NDArray[np.float32]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge_autoglm.runtime.tokenizer import Tokenizer
+from edge_autoglm.runtime.text.tokenizer import Tokenizer
 from tests.checkpoints import tiny_tokenizer_json
 from tests.runtime.tokenizers_for_tests import byte_fallback_json
 

@@ -8,10 +8,10 @@ import pytest
 
 from edge_autoglm.errors import EngineError, RequestError
 from edge_autoglm.runtime.engine import Chunk, Logits
+from edge_autoglm.runtime.engines.scripted_engine import ScriptedEngine
 from edge_autoglm.runtime.model import LanguageModel
 from edge_autoglm.runtime.score import log_softmax
-from edge_autoglm.runtime.scripted_engine import ScriptedEngine
-from edge_autoglm.runtime.tokenizer import Tokenizer
+from edge_autoglm.runtime.text.tokenizer import Tokenizer
 from tests.checkpoints import VOCAB_SIZE
 
 TOKENS = [5, 80, 17, 200, 9]

@@ -10,9 +10,9 @@ import pytest
 
 from edge_autoglm.errors import EngineError, PromptTooLong, RequestError
 from edge_autoglm.runtime.engine import Chunk, Logits
+from edge_autoglm.runtime.engines.scripted_engine import ScriptedEngine
 from edge_autoglm.runtime.model import LanguageModel
-from edge_autoglm.runtime.scripted_engine import ScriptedEngine
-from edge_autoglm.runtime.tokenizer import Tokenizer
+from edge_autoglm.runtime.text.tokenizer import Tokenizer
 from edge_autoglm.values import SamplingParams
 from tests.checkpoints import VOCAB_SIZE
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from edge_autoglm.runtime.engine import Chunk, Logits
+from edge_autoglm.runtime.engines.scripted_engine import ScriptedEngine
 from edge_autoglm.runtime.prefill import prefill
 from edge_autoglm.runtime.prefixes import ResidentPrefixes
-from edge_autoglm.runtime.scripted_engine import ScriptedEngine
 
 TOKENS = [(7 * i + i // 3) % 50 for i in range(60)]
 

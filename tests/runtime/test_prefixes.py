@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from edge_autoglm.errors import EngineError
 from edge_autoglm.runtime.engine import Chunk, KVPrefix
+from edge_autoglm.runtime.engines.scripted_engine import ScriptedEngine
 from edge_autoglm.runtime.prefixes import ResidentPrefixes
-from edge_autoglm.runtime.scripted_engine import ScriptedEngine
 
 ENGINE = ScriptedEngine(vocab_size=8)
 TOKENS = st.lists(st.integers(0, 2), min_size=1, max_size=6)

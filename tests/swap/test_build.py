@@ -6,9 +6,9 @@ import pytest
 
 from edge_autoglm.errors import EngineError, PromptTooLong, SwapError, TemplateError
 from edge_autoglm.prompts import Variant
-from edge_autoglm.runtime.chat import ChatTemplate
+from edge_autoglm.runtime.engines.scripted_engine import ScriptedEngine
 from edge_autoglm.runtime.model import LanguageModel
-from edge_autoglm.runtime.scripted_engine import ScriptedEngine
+from edge_autoglm.runtime.text.chat import ChatTemplate
 from edge_autoglm.swap.build import build_generation
 from edge_autoglm.values import Message
 from tests.checkpoints import CHAT_TEMPLATE, VOCAB_SIZE

@@ -12,9 +12,9 @@ from edge_autoglm.errors import RequestError
 from edge_autoglm.learn.policy import FrozenPolicy
 from edge_autoglm.prompts import Catalogue, Variant
 from edge_autoglm.runtime.engine import Chunk, Engine, Logits
+from edge_autoglm.runtime.engines.scripted_engine import ScriptedEngine
 from edge_autoglm.runtime.model import LanguageModel
-from edge_autoglm.runtime.scripted_engine import ScriptedEngine
-from edge_autoglm.runtime.tokenizer import Tokenizer
+from edge_autoglm.runtime.text.tokenizer import Tokenizer
 from edge_autoglm.swap.answers import Probe, fault_of
 from edge_autoglm.swap.comparison import latency_ratio, mean_kl
 from edge_autoglm.swap.generation import Generation

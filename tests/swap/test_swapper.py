@@ -8,7 +8,7 @@ import pytest
 from edge_autoglm.errors import EngineError, SwapError
 from edge_autoglm.prompts import Variant
 from edge_autoglm.runtime.engine import Engine
-from edge_autoglm.runtime.scripted_engine import ScriptedEngine
+from edge_autoglm.runtime.engines.scripted_engine import ScriptedEngine
 from edge_autoglm.swap.buffer import DoubleBuffer
 from edge_autoglm.swap.generation import Generation
 from edge_autoglm.swap.health import HealthPolicy

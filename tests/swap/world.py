@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from edge_autoglm.learn.policy import FrozenPolicy, VariantPolicy
 from edge_autoglm.prompts import Catalogue, Task, Variant, render
-from edge_autoglm.runtime.chat import ChatTemplate
 from edge_autoglm.runtime.engine import Chunk, Engine, EngineFacts, KVPrefix, Logits
+from edge_autoglm.runtime.engines.scripted_engine import ScriptedEngine
 from edge_autoglm.runtime.model import LanguageModel
-from edge_autoglm.runtime.scripted_engine import ScriptedEngine
-from edge_autoglm.runtime.tokenizer import Tokenizer
+from edge_autoglm.runtime.text.chat import ChatTemplate
+from edge_autoglm.runtime.text.tokenizer import Tokenizer
 from edge_autoglm.swap.build import build_generation
 from edge_autoglm.swap.generation import Generation
 from edge_autoglm.values import Message, SamplingParams

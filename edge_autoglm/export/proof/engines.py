@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from edge_autoglm.device.threads import default_threads
 from edge_autoglm.errors import MissingDependency
 from edge_autoglm.export.proof.prompts import PROMPTS
 from edge_autoglm.export.routes import Built
 from edge_autoglm.runtime.engine import Engine
-from edge_autoglm.runtime.threads import default_threads
 
 KINDS = ("ort", "ort-past")
 """Engines of a manifest that run here."""
@@ -35,8 +35,8 @@ def opened_engine(built: Built) -> Iterator[Engine]:
 
 def _load(built: Built) -> Engine:
     try:
-        from edge_autoglm.runtime.ort_engine import OrtEngine
-        from edge_autoglm.runtime.past_engine import PastEngine
+        from edge_autoglm.runtime.engines.ort_engine import OrtEngine
+        from edge_autoglm.runtime.engines.past_engine import PastEngine
     except ImportError as error:
         raise MissingDependency(
             f"the proof runs the exported engine and needs the package {error.name}",

@@ -8,8 +8,8 @@ from edge_autoglm.bundle import Bundle
 from edge_autoglm.errors import UnusableText
 from edge_autoglm.export.checkpoint import TokenizerFiles
 from edge_autoglm.export.texts import Text
-from edge_autoglm.runtime.chat import ChatTemplate
-from edge_autoglm.runtime.tokenizer import Tokenizer
+from edge_autoglm.runtime.text.chat import ChatTemplate
+from edge_autoglm.runtime.text.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import numpy as np
 import onnxruntime as ort
 
 from edge_autoglm.errors import DamagedBundle
-from edge_autoglm.runtime.fair_lock import FairLock
+from edge_autoglm.runtime.engines.fair_lock import FairLock
 
 _CACHE_TYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(int8)": "int8"}
 

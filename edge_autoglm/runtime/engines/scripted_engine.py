@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from edge_autoglm.errors import EngineError
 from edge_autoglm.runtime.engine import Chunk, EngineFacts, KVPrefix, Logits
-from edge_autoglm.runtime.slot_checks import check_chunks, check_held, check_open, check_prefix, check_slot
+from edge_autoglm.runtime.engines.slot_checks import check_chunks, check_held, check_open, check_prefix, check_slot
 
 _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_autoglm.runtime.threads import default_threads
+from edge_autoglm.device.threads import default_threads
 
 
 @pytest.fixture

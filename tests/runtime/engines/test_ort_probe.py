@@ -15,7 +15,7 @@ from edge_autoglm.export.quantize.forms import FormName
 from edge_autoglm.export.quantize.mixed import MixedQuantizer, Plan
 from edge_autoglm.export.sources import open_checkpoint
 from edge_autoglm.runtime.engine import Chunk
-from edge_autoglm.runtime.ort_engine import OrtEngine
+from edge_autoglm.runtime.engines.ort_engine import OrtEngine
 from edge_autoglm.values import silent
 from tests.checkpoints import VOCAB_SIZE, write_tiny_llama
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 
-from edge_autoglm.runtime.tokenizer import Tokenizer
+from edge_autoglm.runtime.text.tokenizer import Tokenizer
 
 _INVALID = "\N{REPLACEMENT CHARACTER}"
 

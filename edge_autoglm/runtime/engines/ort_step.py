@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_autoglm.runtime.engine import Chunk, Logits
-from edge_autoglm.runtime.ort_model import OrtModel
+from edge_autoglm.runtime.engines.ort_model import OrtModel
 
 Array = npt.NDArray[np.generic]
 

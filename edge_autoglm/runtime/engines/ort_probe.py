@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from edge_autoglm.runtime.ort_model import OrtModel
-from edge_autoglm.runtime.ort_step import DecodeStep
+from edge_autoglm.runtime.engines.ort_model import OrtModel
+from edge_autoglm.runtime.engines.ort_step import DecodeStep
 
 _STEPS = 4
 """The first token of a row attends to itself alone, whatever its query and key: more are needed to see those."""

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_autoglm.errors import InputRejected, UnsupportedModel
-from edge_autoglm.runtime.tokenizer import Tokenizer
+from edge_autoglm.runtime.text.tokenizer import Tokenizer
 from tests.checkpoints import VOCAB_SIZE, tiny_tokenizer_json
 from tests.runtime.tokenizers_for_tests import byte_fallback_json
 

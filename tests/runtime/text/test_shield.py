@@ -7,8 +7,8 @@ import tokenizers
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from edge_autoglm.runtime.shield import Shield
-from edge_autoglm.runtime.tokenizer import Tokenizer
+from edge_autoglm.runtime.text.shield import Shield
+from edge_autoglm.runtime.text.tokenizer import Tokenizer
 from tests.checkpoints import SPECIAL_TOKENS, tiny_tokenizer_json
 
 TOKENIZER = Tokenizer(tiny_tokenizer_json())

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from edge_autoglm.errors import EngineError
-from edge_autoglm.runtime import Chunk, ScriptedEngine, scripted_engine
+from edge_autoglm.runtime import Chunk, ScriptedEngine
+from edge_autoglm.runtime.engines import scripted_engine
 
 
 def answers(engine: ScriptedEngine, tokens: list[int]) -> list[int]:

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from edge_autoglm.runtime.detokenize import StreamDecoder
-from edge_autoglm.runtime.tokenizer import Tokenizer
+from edge_autoglm.runtime.text.detokenize import StreamDecoder
+from edge_autoglm.runtime.text.tokenizer import Tokenizer
 from tests.checkpoints import VOCAB_SIZE, tiny_tokenizer_json
 from tests.runtime.tokenizers_for_tests import byte_fallback_json
 

@@ -9,7 +9,7 @@ from collections import Counter
 
 import pytest
 
-from edge_autoglm.runtime.fair_lock import FairLock
+from edge_autoglm.runtime.engines.fair_lock import FairLock
 
 
 def test_a_thread_that_takes_it_again_and_again_keeps_nobody_waiting() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_autoglm.runtime.engine import Logits
-from edge_autoglm.runtime.ort_model import OrtModel
+from edge_autoglm.runtime.engines.ort_model import OrtModel
 
 KV = npt.NDArray[np.float32]
 

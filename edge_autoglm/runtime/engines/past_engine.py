@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 
 from edge_autoglm.runtime.engine import Chunk, EngineFacts, KVPrefix, Logits
-from edge_autoglm.runtime.ort_model import OrtModel
-from edge_autoglm.runtime.past_step import PastStep
-from edge_autoglm.runtime.slot_checks import check_chunks, check_held, check_open, check_prefix, check_slot
+from edge_autoglm.runtime.engines.ort_model import OrtModel
+from edge_autoglm.runtime.engines.past_step import PastStep
+from edge_autoglm.runtime.engines.slot_checks import check_chunks, check_held, check_open, check_prefix, check_slot
 
 PAGE = 32
 """Tokens. Twice as many would prefill long prompts faster and make a short rest behind a prefix twice as dear."""

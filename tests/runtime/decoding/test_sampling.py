@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_autoglm.errors import EngineError, RequestError
-from edge_autoglm.runtime import sampling
-from edge_autoglm.runtime.sampling import kept_tokens, make_sampler
+from edge_autoglm.runtime.decoding import sampling
+from edge_autoglm.runtime.decoding.sampling import kept_tokens, make_sampler
 from edge_autoglm.values import SamplingParams
 
 LOGITS = np.array([1.0, 3.0, -2.0, 3.0, 0.5, 2.0, -1.0, 0.0], dtype=np.float32)

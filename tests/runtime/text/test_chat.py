@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from edge_autoglm.errors import TemplateError
-from edge_autoglm.runtime.chat import ChatTemplate
+from edge_autoglm.runtime.text.chat import ChatTemplate
 from edge_autoglm.values import Message
 
 USER: Message = {"role": "user", "content": "Hi"}

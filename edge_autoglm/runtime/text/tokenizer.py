@@ -10,8 +10,8 @@ from pathlib import Path
 import tokenizers
 
 from edge_autoglm.errors import InputRejected, UnsupportedModel
-from edge_autoglm.runtime.shield import Shield
-from edge_autoglm.runtime.token_bytes import ByteFallbackVocabulary, ByteLevelVocabulary, Vocabulary
+from edge_autoglm.runtime.text.shield import Shield
+from edge_autoglm.runtime.text.token_bytes import ByteFallbackVocabulary, ByteLevelVocabulary, Vocabulary
 
 _CONTINUATIONS = ("", " a", "  ", "\n", "\n\n", "'s", *"aZ1.,_-)中好，é\u0301🙂")
 """One text of every class that pre-tokenizers tell apart: what may follow a prompt's static part."""

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_autoglm.runtime.engine import Chunk, EngineFacts, KVPrefix, Logits
-from edge_autoglm.runtime.ort_model import OrtModel
-from edge_autoglm.runtime.ort_probe import rows_agree
-from edge_autoglm.runtime.ort_step import DecodeStep, PrefillStep
-from edge_autoglm.runtime.slot_checks import check_chunks, check_held, check_open, check_prefix, check_slot
+from edge_autoglm.runtime.engines.ort_model import OrtModel
+from edge_autoglm.runtime.engines.ort_probe import rows_agree
+from edge_autoglm.runtime.engines.ort_step import DecodeStep, PrefillStep
+from edge_autoglm.runtime.engines.slot_checks import check_chunks, check_held, check_open, check_prefix, check_slot
 
 
 class OrtEngine:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_autoglm.runtime.stop import StopMatcher
+from edge_autoglm.runtime.text.stop import StopMatcher
 
 ALPHABET = st.text("ab\n", max_size=12)
 

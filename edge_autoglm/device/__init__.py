@@ -1,0 +1,1 @@
+"""What the device at hand has and grants: processors, memory, accelerators, installed packages."""

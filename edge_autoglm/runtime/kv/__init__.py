@@ -1,0 +1,1 @@
+"""KV of prompt beginnings that outlives a request."""
