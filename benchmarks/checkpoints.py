@@ -2,6 +2,7 @@
 
 python -m benchmarks.checkpoints smollm2 FOLDER     the demo's model, dequantised, in bfloat16 as it was published
 python -m benchmarks.checkpoints qwen2 FOLDER       seeded random weights in the shape of Qwen2.5-1.5B
+python -m benchmarks.checkpoints qwen2.5-0.5b FOLDER, glm-edge-1.5b FOLDER    likewise, with SmolLM2's vocabulary
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_autoglm.demo.model import fetch_model
-from edge_autoglm.export.checkpoint import TokenizerFiles
+from edge_autoglm.export.checkpoint import Checkpoint, TokenizerFiles
 from edge_autoglm.export.sources import open_checkpoint
 
 Array = npt.NDArray[np.float32]
@@ -41,6 +42,39 @@ QWEN2_1_5B: dict[str, Any] = {
     "use_sliding_window": False,
 }
 """Published with Qwen2.5-1.5B-Instruct."""
+_SMALL_VOCABULARY = 49152
+"""Of SmolLM2, whose tokenizer the random checkpoints have."""
+QWEN2_0_5B: dict[str, Any] = {
+    **QWEN2_1_5B,
+    "hidden_size": 896,
+    "intermediate_size": 4864,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 14,
+    "vocab_size": _SMALL_VOCABULARY,
+}
+"""Published with Qwen2.5-0.5B-Instruct, but for the vocabulary."""
+GLM_EDGE_1_5B: dict[str, Any] = {
+    "architectures": ["GlmForCausalLM"],
+    "model_type": "glm",
+    "hidden_act": "silu",
+    "hidden_size": 2048,
+    "intermediate_size": 6144,
+    "num_hidden_layers": 28,
+    "num_attention_heads": 16,
+    "num_key_value_heads": 4,
+    "head_dim": 128,
+    "partial_rotary_factor": 0.5,
+    "attention_bias": False,
+    "vocab_size": _SMALL_VOCABULARY,
+    "max_position_embeddings": 8192,
+    "rms_norm_eps": 1e-5,
+    "rope_theta": 10000.0,
+    "tie_word_embeddings": False,
+    "pad_token_id": 0,
+}
+"""Published with GLM-Edge-1.5B-Chat, but for the vocabulary."""
+RANDOM_SHAPES = {"qwen2": QWEN2_1_5B, "qwen2.5-0.5b": QWEN2_0_5B, "glm-edge-1.5b": GLM_EDGE_1_5B}
+"""By the name on the command line."""
 SHARD_BYTES = 1_000_000_000
 BFLOAT16_BYTES = 2
 _PIECE = 1 << 22
@@ -96,23 +130,41 @@ def write_folder(
 
 
 def random_tensors(config: Mapping[str, Any], seed: int) -> list[Stored]:
-    """All tensors of a Qwen2 checkpoint with a tied head: seeded random matrices and biases, norms of ones."""
-    hidden, inner, vocab = config["hidden_size"], config["intermediate_size"], config["vocab_size"]
-    kv = hidden // config["num_attention_heads"] * config["num_key_value_heads"]
+    """All tensors of a Qwen2 or GLM checkpoint: seeded random matrices and biases, norms of ones."""
+    hidden, vocab = config["hidden_size"], config["vocab_size"]
     shapes: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (vocab, hidden)}
     for layer in range(config["num_hidden_layers"]):
         prefix = f"model.layers.{layer}"
         shapes[f"{prefix}.input_layernorm.weight"] = (hidden,)
-        for name, rows in (("q", hidden), ("k", kv), ("v", kv)):
-            shapes[f"{prefix}.self_attn.{name}_proj.weight"] = (rows, hidden)
-            shapes[f"{prefix}.self_attn.{name}_proj.bias"] = (rows,)
-        shapes[f"{prefix}.self_attn.o_proj.weight"] = (hidden, hidden)
+        shapes |= _attention_shapes(config, f"{prefix}.self_attn")
         shapes[f"{prefix}.post_attention_layernorm.weight"] = (hidden,)
-        shapes[f"{prefix}.mlp.gate_proj.weight"] = (inner, hidden)
-        shapes[f"{prefix}.mlp.up_proj.weight"] = (inner, hidden)
-        shapes[f"{prefix}.mlp.down_proj.weight"] = (hidden, inner)
+        shapes |= _mlp_shapes(config, f"{prefix}.mlp")
     shapes["model.norm.weight"] = (hidden,)
+    if not config["tie_word_embeddings"]:
+        shapes["lm_head.weight"] = (vocab, hidden)
     return [_random_tensor(name, shape, (seed, index)) for index, (name, shape) in enumerate(shapes.items())]
+
+
+def _attention_shapes(config: Mapping[str, Any], prefix: str) -> dict[str, tuple[int, ...]]:
+    """Qwen2 has biases without saying so, GLM says that it has none."""
+    hidden, heads = config["hidden_size"], config["num_attention_heads"]
+    kv = config.get("head_dim", hidden // heads) * config["num_key_value_heads"]
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name, rows in (("q", hidden), ("k", kv), ("v", kv)):
+        shapes[f"{prefix}.{name}_proj.weight"] = (rows, hidden)
+        if config.get("attention_bias", True):
+            shapes[f"{prefix}.{name}_proj.bias"] = (rows,)
+    shapes[f"{prefix}.o_proj.weight"] = (hidden, hidden)
+    return shapes
+
+
+def _mlp_shapes(config: Mapping[str, Any], prefix: str) -> dict[str, tuple[int, ...]]:
+    """GLM keeps gate and up in one tensor."""
+    hidden, inner = config["hidden_size"], config["intermediate_size"]
+    down = {f"{prefix}.down_proj.weight": (hidden, inner)}
+    if config["model_type"] == "glm":
+        return {f"{prefix}.gate_up_proj.weight": (2 * inner, hidden), **down}
+    return {f"{prefix}.gate_proj.weight": (inner, hidden), f"{prefix}.up_proj.weight": (inner, hidden), **down}
 
 
 def _random_tensor(name: str, shape: tuple[int, ...], seed: tuple[int, int]) -> Stored:
@@ -172,21 +224,26 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(content), encoding="utf-8")
 
 
-@click.command()
-@click.argument("kind", type=click.Choice(["smollm2", "qwen2"]))
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--seed", default=0, show_default=True, help="Of the random weights.")
-def main(kind: str, folder: Path, seed: int) -> None:
-    """Write the checkpoint KIND to FOLDER. Both have the tokenizer of SmolLM2, qwen2 with rows to spare."""
-    source = open_checkpoint(str(fetch_model()))
-    if kind == "qwen2":
-        write_folder(folder, QWEN2_1_5B, source.tokenizer(), random_tensors(QWEN2_1_5B, seed), SHARD_BYTES)
+def write_checkpoint(kind: str, source: Checkpoint, folder: Path, seed: int = 0) -> None:
+    """Write one of `RANDOM_SHAPES` with the tokenizer of a source, or (``smollm2``) the source itself, dequantised."""
+    if kind in RANDOM_SHAPES:
+        config = RANDOM_SHAPES[kind]
+        write_folder(folder, config, source.tokenizer(), random_tensors(config, seed), SHARD_BYTES)
         return
     tensors = [
         Stored(name, source.shape(name), lambda name=name: iter([source.read(name).reshape(-1)]))  # type: ignore[misc]
         for name in source.names()
     ]
     write_folder(folder, source.config, source.tokenizer(), tensors, SHARD_BYTES)
+
+
+@click.command()
+@click.argument("kind", type=click.Choice(["smollm2", *RANDOM_SHAPES]))
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--seed", default=0, show_default=True, help="Of the random weights.")
+def main(kind: str, folder: Path, seed: int) -> None:
+    """Write the checkpoint KIND to FOLDER. All have the tokenizer of SmolLM2, qwen2 with rows to spare."""
+    write_checkpoint(kind, open_checkpoint(str(fetch_model())), folder, seed)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import ctypes
 import importlib
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,12 +57,21 @@ def make_file(library: Any, source: Path, kind: str, folder: Path) -> Path:
         _write_dequantised(source, plain)
     if kind == UNQUANTISED:
         return plain
-    path = folder / f"{kind}.gguf"
+    return quantize_file(library, plain, kind)
+
+
+def quantize_file(library: Any, plain: Path, kind: str) -> Path:
+    """Write ``KIND.gguf`` beside an unquantised file.
+
+    Raises:
+        RuntimeError: llama.cpp cannot quantise it.
+    """
+    path = plain.with_name(f"{kind}.gguf")
     params = library.llama_model_quantize_default_params()
     params.ftype = FILE_TYPES[kind]
     params.nthread = default_threads()
     if library.llama_model_quantize(str(plain).encode(), str(path).encode(), ctypes.byref(params)):
-        raise RuntimeError(f"llama.cpp cannot quantise {source.name} to {kind}")
+        raise RuntimeError(f"llama.cpp cannot quantise {plain.name} to {kind}")
     return path
 
 
@@ -137,15 +146,24 @@ def _write_dequantised(source: Path, path: Path) -> None:
     architecture = reader.fields[gguf.Keys.General.ARCHITECTURE].contents()
     writer = gguf.GGUFWriter(path, architecture)
     own = {gguf.Keys.General.ARCHITECTURE, gguf.Keys.General.FILE_TYPE, gguf.Keys.General.QUANTIZATION_VERSION}
-    for name, field in reader.fields.items():
-        if name in own or name.startswith("GGUF."):
-            continue
-        kind = field.types[0]
-        items = field.types[-1] if kind == gguf.GGUFValueType.ARRAY else None
-        writer.add_key_value(name, field.contents(), kind, sub_type=items)
+    copy_metadata(reader, writer, lambda name: name not in own and not name.startswith("GGUF."))
     writer.add_file_type(gguf.LlamaFileType.ALL_F32)
     for tensor in reader.tensors:
         writer.add_tensor(tensor.name, gguf.quants.dequantize(tensor.data, tensor.tensor_type))
+    write_out(writer)
+
+
+def copy_metadata(reader: gguf.GGUFReader, writer: gguf.GGUFWriter, wanted: Callable[[str], bool]) -> None:
+    """Copy the key-value pairs of a file whose names are wanted."""
+    for name, field in reader.fields.items():
+        if wanted(name):
+            kind = field.types[0]
+            items = field.types[-1] if kind == gguf.GGUFValueType.ARRAY else None
+            writer.add_key_value(name, field.contents(), kind, sub_type=items)
+
+
+def write_out(writer: gguf.GGUFWriter) -> None:
+    """Write a file whose metadata and tensors are complete."""
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

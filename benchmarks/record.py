@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+FOLDER = Path(__file__).parent / "records"
 _PACKAGES = (
     "edge-autoglm",
     "onnxruntime",
@@ -19,6 +20,7 @@ _PACKAGES = (
     "tokenizers",
     "llama-cpp-python",
     "onnxruntime-genai",
+    "openvino-genai",
     "torch",
     "transformers",
 )
@@ -43,11 +45,15 @@ def host() -> dict[str, Any]:
 
 
 def write(
-    name: str, config: Mapping[str, Any], samples: Mapping[str, Sequence[float]], figures: Mapping[str, Any]
+    name: str,
+    config: Mapping[str, Any],
+    samples: Mapping[str, Sequence[float]],
+    figures: Mapping[str, Any],
+    folder: Path = FOLDER,
 ) -> Path:
-    """Write ``benchmarks/records/NAME.json`` and return its path."""
-    path = Path(__file__).parent / "records" / f"{name}.json"
-    path.parent.mkdir(exist_ok=True)
+    """Write ``NAME.json`` and return its path."""
+    path = folder / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
     medians = {key: statistics.median(values) for key, values in samples.items()}
     record = {"config": config, "host": host(), "medians": medians, "figures": figures, "samples": samples}
     path.write_text(json.dumps(record, indent=1) + "\n")

@@ -9,15 +9,23 @@ is in `edge_autoglm.errors`, the value types are in `edge_autoglm.values`.
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
+
+# ONNX Runtime reads this when it is imported; a device app must not report home, whatever its environment says.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 if TYPE_CHECKING:
     from edge_autoglm.bundle.bundle import Bundle
+    from edge_autoglm.constraints import Choice, JsonSchema, Regex
     from edge_autoglm.errors import EdgeAutoGLMError
     from edge_autoglm.export.pipeline import export_model
     from edge_autoglm.facade.config import RuntimeConfig
     from edge_autoglm.facade.runtime import Runtime
+    from edge_autoglm.facade.sampling import Samples
+    from edge_autoglm.facade.stats import RuntimeStats
     from edge_autoglm.runtime.engines.scripted_engine import ScriptedEngine
+    from edge_autoglm.sampling_params import AdaptiveTemperature, SamplingParams
     from edge_autoglm.swap.health import HealthPolicy
     from edge_autoglm.swap.outcome import Rejected, RolledBack, SwapOutcome, Swapped
     from edge_autoglm.values import (
@@ -25,58 +33,75 @@ if TYPE_CHECKING:
         Decision,
         FeedbackOutcome,
         Message,
+        Priority,
         Progress,
         Reply,
-        SamplingParams,
         Timings,
+        TokenLogprob,
         Usage,
     )
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AdaptiveTemperature",
     "Bundle",
+    "Choice",
     "Completion",
     "Decision",
     "EdgeAutoGLMError",
     "FeedbackOutcome",
     "HealthPolicy",
+    "JsonSchema",
     "Message",
+    "Priority",
     "Progress",
+    "Regex",
     "Rejected",
     "Reply",
     "RolledBack",
     "Runtime",
     "RuntimeConfig",
+    "RuntimeStats",
+    "Samples",
     "SamplingParams",
     "ScriptedEngine",
     "SwapOutcome",
     "Swapped",
     "Timings",
+    "TokenLogprob",
     "Usage",
     "__version__",
     "export_model",
 ]
 
 _HOME = {
+    "AdaptiveTemperature": "edge_autoglm.sampling_params",
     "Bundle": "edge_autoglm.bundle.bundle",
+    "Choice": "edge_autoglm.constraints",
     "Completion": "edge_autoglm.values",
     "Decision": "edge_autoglm.values",
     "EdgeAutoGLMError": "edge_autoglm.errors",
     "FeedbackOutcome": "edge_autoglm.values",
     "HealthPolicy": "edge_autoglm.swap.health",
+    "JsonSchema": "edge_autoglm.constraints",
     "Message": "edge_autoglm.values",
+    "Priority": "edge_autoglm.values",
     "Progress": "edge_autoglm.values",
+    "Regex": "edge_autoglm.constraints",
     "Rejected": "edge_autoglm.swap.outcome",
     "Reply": "edge_autoglm.values",
     "RolledBack": "edge_autoglm.swap.outcome",
     "Runtime": "edge_autoglm.facade.runtime",
     "RuntimeConfig": "edge_autoglm.facade.config",
-    "SamplingParams": "edge_autoglm.values",
+    "RuntimeStats": "edge_autoglm.facade.stats",
+    "Samples": "edge_autoglm.facade.sampling",
+    "SamplingParams": "edge_autoglm.sampling_params",
     "ScriptedEngine": "edge_autoglm.runtime.engines.scripted_engine",
     "SwapOutcome": "edge_autoglm.swap.outcome",
     "Swapped": "edge_autoglm.swap.outcome",
     "Timings": "edge_autoglm.values",
+    "TokenLogprob": "edge_autoglm.values",
     "Usage": "edge_autoglm.values",
     "export_model": "edge_autoglm.export.pipeline",
 }

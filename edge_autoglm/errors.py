@@ -23,7 +23,10 @@ Each one names the cause and the cure in one line, so that the command line can 
     |   +-- PromptTooLong            does not fit the capacity of a KV slot
     +-- EngineError              an engine was asked for something it cannot do
     |   +-- SlotFull                 the KV slot has no room for the tokens
+    |   +-- MemoryBudgetExceeded     what is to stay in memory does not fit the budget
     +-- RequestError             sampling settings out of range, no request slot in time
+    |   +-- Overloaded               as many requests wait as may
+    |   +-- DeadlineExceeded         no answer in the time that the caller gave
     +-- FeedbackError
     |   +-- UnknownDecision          the id was never handed out, or its record is gone
     |   +-- InvalidReward            NaN, infinite or outside 0..1
@@ -140,8 +143,20 @@ class SlotFull(EngineError):
     """The KV slot has no room for the tokens."""
 
 
+class MemoryBudgetExceeded(EngineError):
+    """What is to stay in memory does not fit the budget."""
+
+
 class RequestError(EdgeAutoGLMError):
     """Sampling settings are out of range, or no slot became free in time."""
+
+
+class Overloaded(RequestError):
+    """As many requests wait as may."""
+
+
+class DeadlineExceeded(RequestError):
+    """There was no answer in the time that the caller gave."""
 
 
 class FeedbackError(EdgeAutoGLMError):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, IntEnum
 from typing import TypedDict
 
-from edge_autoglm.errors import RequestError
+from edge_autoglm.sampling_params import AdaptiveTemperature as AdaptiveTemperature
+from edge_autoglm.sampling_params import SamplingParams as SamplingParams
 
 Progress = Callable[[str, int, int], None]
 """Called as ``progress(stage, done, total)``; units are the stage's own (bytes, layers, probes)."""
@@ -24,8 +24,12 @@ class Usage:
 
     prompt_tokens: int
     num_cached_tokens: int
-    """Prompt tokens whose KV came from a resident prefix, so that no forward pass ran over them."""
+    """Prompt tokens whose KV was held already, so that no forward pass ran over them."""
     new_tokens: int
+    drafted_tokens: int = 0
+    """Tokens that look-up speculation proposed."""
+    accepted_tokens: int = 0
+    """Those of them that were right: each saved a decode step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,14 @@ class Timings:
     ttft: float
     """From the call to the first token (or, for label scoring, to the answer)."""
     total: float
+
+
+class Priority(IntEnum):
+    """Class of a request; a higher one is served first and waits for no more than the step that runs."""
+
+    CRITICAL = 0
+    NORMAL = 1
+    BACKGROUND = 2
 
 
 class FeedbackOutcome(Enum):
@@ -74,6 +86,7 @@ class Reply:
         propensity: Probability with which the policy chose it; 1.0 when the caller named it.
         generation: Number of the generation that answered.
         scores: Log-probability of each label, normalised over the labels; empty for free text.
+        from_cache: Whether the same request was answered before, so that nothing ran for this one.
     """
 
     id: str
@@ -85,6 +98,7 @@ class Reply:
     usage: Usage
     timings: Timings
     scores: dict[str, float]
+    from_cache: bool = False
 
 
 class Message(TypedDict):
@@ -96,39 +110,18 @@ class Message(TypedDict):
 
 
 @dataclass(frozen=True, slots=True)
-class SamplingParams:
-    """How a continuation is decoded; greedy by default.
+class TokenLogprob:
+    """How probable a token was in the model's own distribution, before penalty, temperature and truncation.
 
     Attributes:
-        max_new_tokens: At least 1.
-        temperature: 0 is greedy; otherwise logits are divided by it.
-        top_k: Keep the k most probable tokens; 0 keeps all.
-        top_p: Keep the smallest set of tokens of that probability, in (0, 1] (nucleus, Holtzman et al. 2020).
-        stop: Texts that end the continuation; they are not part of it.
-        seed: Of the request's own random stream; ``None`` draws one.
-
-    Raises:
-        RequestError: A value is out of range.
+        token: Its id.
+        logprob: Natural logarithm of its probability.
+        top: The most probable tokens with theirs, most probable first, the lower id first among equals.
     """
 
-    max_new_tokens: int = 128
-    temperature: float = 0.0
-    top_k: int = 0
-    top_p: float = 1.0
-    stop: tuple[str, ...] = ()
-    seed: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.max_new_tokens < 1:
-            raise RequestError(f"max_new_tokens is {self.max_new_tokens}", "Ask for at least 1 token.")
-        if not 0.0 <= self.temperature < math.inf:
-            raise RequestError(f"temperature is {self.temperature}", "Give a finite number of 0 or more; 0 is greedy.")
-        if self.top_k < 0:
-            raise RequestError(f"top_k is {self.top_k}", "Give 0 (keep all) or more.")
-        if not 0.0 < self.top_p <= 1.0:
-            raise RequestError(f"top_p is {self.top_p}", "Give a number above 0 and up to 1.")
-        if any(not text for text in self.stop):
-            raise RequestError("a stop text is empty", "Leave it out; an empty text would stop at once.")
+    token: int
+    logprob: float
+    top: tuple[tuple[int, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +132,7 @@ class Completion:
         text: The continuation, without the stop text that ended it.
         finish_reason: ``stop`` (a stop text), ``eos`` (the model ended) or ``length`` (no token or room left).
         generation: Number of the generation that answered.
+        logprobs: Of each new token, if they were asked for.
     """
 
     text: str
@@ -146,3 +140,4 @@ class Completion:
     generation: int
     usage: Usage
     timings: Timings
+    logprobs: tuple[TokenLogprob, ...] = ()

@@ -55,7 +55,7 @@ class RowWeights:
     """One scale an output channel, for integer matrix products: ``weight[n, k] = scales[n] * data[n, k]``.
 
     Attributes:
-        data: int8 ``[out, in]``.
+        data: int8 ``[out, in]``, with pairs of neighbours as ``quantize/rows.py`` wants them.
         scales: float32 ``[out]``.
     """
 

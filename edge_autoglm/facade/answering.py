@@ -1,15 +1,19 @@
-"""One request on one leased generation: render, tokenise, then score the labels or decode."""
+"""One request of a task on one leased generation: render, tokenise, then score the labels or decode."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 import numpy as np
 
 from edge_autoglm.errors import InputRejected
+from edge_autoglm.facade.futures import then
 from edge_autoglm.prompts import Task, Variant
-from edge_autoglm.runtime.model import LanguageModel, TokenStream
+from edge_autoglm.runtime.model import LanguageModel, Urgency
+from edge_autoglm.runtime.requests.score import Scores
+from edge_autoglm.runtime.requests.stream import TokenStream
 from edge_autoglm.swap.asking import render_request, score_request
 from edge_autoglm.values import Timings, Usage
 
@@ -25,16 +29,21 @@ class Answer:
     timings: Timings
 
 
-def answer(model: LanguageModel, task: Task, variant: Variant, inputs: Mapping[str, str]) -> Answer:
+def submit_answer(
+    model: LanguageModel, task: Task, variant: Variant, inputs: Mapping[str, str], urgency: Urgency
+) -> Future[Answer]:
     """Answer a whole request."""
     if task.kind == "classify":
-        return _classify(model, task, variant, inputs)
-    stream = stream_answer(model, task, variant, inputs)
-    text = "".join(stream)
-    return Answer(text.strip(), None, {}, stream.usage, stream.timings)
+        prompt = render_request(model, task, variant, inputs)
+        scores = score_request(model, task, variant, prompt, urgency)
+        return then(scores, lambda scores: _most_probable(task, scores))
+    stream = stream_answer(model, task, variant, inputs, urgency)
+    return then(stream.future, lambda _: Answer(stream.read().strip(), None, {}, stream.usage, stream.timings))
 
 
-def stream_answer(model: LanguageModel, task: Task, variant: Variant, inputs: Mapping[str, str]) -> TokenStream:
+def stream_answer(
+    model: LanguageModel, task: Task, variant: Variant, inputs: Mapping[str, str], urgency: Urgency
+) -> TokenStream:
     """Answer a request piece by piece.
 
     Raises:
@@ -42,12 +51,16 @@ def stream_answer(model: LanguageModel, task: Task, variant: Variant, inputs: Ma
     """
     if task.kind == "classify":
         raise InputRejected(f"task {task.name} answers with a label, there is nothing to stream", "Use run instead.")
-    return model.stream(model.encode_prompt(render_request(model, task, variant, inputs)), variant.sampling)
+    prompt = model.encode_prompt(render_request(model, task, variant, inputs))
+    return model.stream(prompt, variant.sampling, urgency)
 
 
-def _classify(model: LanguageModel, task: Task, variant: Variant, inputs: Mapping[str, str]) -> Answer:
-    prompt = render_request(model, task, variant, inputs)
-    scores = score_request(model, task, variant, prompt)
+def is_deterministic(task: Task, variant: Variant) -> bool:
+    """Whether equal requests get equal answers."""
+    return task.kind == "classify" or variant.sampling.greedy
+
+
+def _most_probable(task: Task, scores: Scores) -> Answer:
     joint = np.asarray(scores.logprobs)
     normalised = joint - np.logaddexp.reduce(joint)
     label = task.labels[int(joint.argmax())]

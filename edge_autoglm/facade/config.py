@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from edge_autoglm.errors import RequestError
 from edge_autoglm.swap.health import HealthPolicy
 
+_IN_FLIGHT = 32
+
 
 @dataclass(frozen=True, slots=True)
 class RuntimeConfig:
@@ -15,12 +17,19 @@ class RuntimeConfig:
     Attributes:
         tasks: Those that the app uses: only their variants get resident prefixes, and only they can be run. ``None``
             takes every task of the bundle.
-        slots: Requests that can hold KV state at the same time.
+        slots: Requests that run at the same time; an idle slot takes no memory.
         context_length: Tokens a slot can hold, prompt and answer together; cut to what the model was made for.
         seed: Of the policy's draws and of sampled requests without a seed of their own; ``None`` draws one.
         promote_every: After so many rewards the learnt policy is checked and swapped in by itself; ``None`` leaves that
             to ``Runtime.learner.promote``.
         slot_timeout: Seconds that a request waits for a slot before it is refused.
+        max_waiting: Requests that may wait for a slot; one more is refused at once.
+        prefill_chunk: Tokens of a prompt that run in one step.
+        speculate: Verify several tokens a step by prompt look-up, on engines where that cannot change an answer.
+        kv_cache_bytes: KV that is held beyond the requests that made it: resident prefixes and conversations.
+        response_cache_bytes: Answers to exact repetitions of deterministic requests; 0 keeps none.
+        memory_budget: Bytes that engine, KV slots and caches may take together; checked before anything is allocated.
+            ``None`` takes what the container grants.
         health: What a standby generation must pass.
     """
 
@@ -30,12 +39,31 @@ class RuntimeConfig:
     seed: int | None = None
     promote_every: int | None = 100
     slot_timeout: float = 60.0
+    max_waiting: int = 256
+    prefill_chunk: int = 256
+    speculate: bool = True
+    kv_cache_bytes: int = 256 << 20
+    response_cache_bytes: int = 1 << 20
+    memory_budget: int | None = None
     health: HealthPolicy = field(default_factory=HealthPolicy)
 
     def __post_init__(self) -> None:
-        for name in ("slots", "context_length", "promote_every"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise RequestError(f"RuntimeConfig.{name} is {value}", "Give 1 or more.")
+        self._check(1, "slots", "context_length", "promote_every", "max_waiting", "memory_budget")
+        self._check(2, "prefill_chunk")
+        self._check(0, "kv_cache_bytes", "response_cache_bytes")
         if not self.slot_timeout > 0:
             raise RequestError(f"RuntimeConfig.slot_timeout is {self.slot_timeout}", "Give seconds above 0.")
+
+    @property
+    def in_flight(self) -> int:
+        """Requests of one call that run or wait at a time: enough for all slots, few enough to leave others the queue.
+
+        Never more than the queue takes, so that a call is not refused for its own requests.
+        """
+        return min(_IN_FLIGHT, self.slots + self.max_waiting)
+
+    def _check(self, least: int, *names: str) -> None:
+        for name in names:
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise RequestError(f"RuntimeConfig.{name} is {value}", f"Give {least} or more.")

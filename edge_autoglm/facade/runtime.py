@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING, Any
 
 from edge_autoglm.bundle import Bundle
 from edge_autoglm.device.threads import default_threads
-from edge_autoglm.facade.answering import answer, stream_answer
-from edge_autoglm.facade.choosing import Choice, choose
+from edge_autoglm.errors import SwapError
 from edge_autoglm.facade.config import RuntimeConfig
-from edge_autoglm.facade.conversation import Prompt, encode
+from edge_autoglm.facade.conversation import Prompt
+from edge_autoglm.facade.free_requests import FreeRequests
+from edge_autoglm.facade.futures import in_order, wait_for
+from edge_autoglm.facade.kv_pack import PrefixPack
 from edge_autoglm.facade.learner_handle import LearnerHandle, log_outcome
+from edge_autoglm.facade.response_cache import ResponseCache
+from edge_autoglm.facade.sampling import Samples
 from edge_autoglm.facade.standby import GenerationBuilder
+from edge_autoglm.facade.stats import RuntimeStats
 from edge_autoglm.facade.streams import CompletionStream, ReplyStream
-from edge_autoglm.learn.features import ContextValue
+from edge_autoglm.facade.task_requests import Context, TaskRequests
 from edge_autoglm.learn.learner import Learner
+from edge_autoglm.runtime.model import Urgency
+from edge_autoglm.sampling_params import SamplingParams, SamplingSettings, sampling_params
 from edge_autoglm.swap.buffer import DoubleBuffer
 from edge_autoglm.swap.generation import Generation
 from edge_autoglm.swap.outcome import SwapOutcome
 from edge_autoglm.swap.swapper import Swapper
-from edge_autoglm.values import Completion, FeedbackOutcome, Progress, Reply, SamplingParams, silent
+from edge_autoglm.values import Completion, FeedbackOutcome, Priority, Progress, Reply, silent
 
-Context = Mapping[str, ContextValue]
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class Runtime:
@@ -39,12 +48,19 @@ class Runtime:
         ...     rt.feedback(reply.id, 1.0)
     """
 
-    def __init__(self, learner: Learner, builder: GenerationBuilder, first: Generation, config: RuntimeConfig) -> None:
+    def __init__(
+        self, learner: Learner, builder: GenerationBuilder, first: Generation, pack: PrefixPack, config: RuntimeConfig
+    ) -> None:
         self._learner = learner
         self._builder = builder
+        self._pack = pack
         self._buffer = DoubleBuffer(first)
         self._swapper = Swapper(self._buffer, config.health)
         self._handle = LearnerHandle(learner, builder, self._buffer, self._swapper, config.promote_every)
+        self._cache = ResponseCache(config.response_cache_bytes)
+        self._tasks = TaskRequests(self._buffer, learner, self._cache)
+        self._free = FreeRequests(self._buffer, config.in_flight)
+        self._in_flight = config.in_flight
 
     @classmethod
     def open(
@@ -75,14 +91,23 @@ class Runtime:
         opened = Bundle.open(bundle.root if isinstance(bundle, Bundle) else Path(bundle), progress=progress)
         learner = Learner.open(None if state is None else Path(state), seed=settings.seed)
         try:
-            builder = GenerationBuilder(learner, settings, threads or default_threads())
-            return cls(learner, builder, builder.first(opened, progress), settings)
+            count = threads or default_threads()
+            pack = PrefixPack(None if state is None else Path(state), count)
+            builder = GenerationBuilder(learner, settings, count, pack)
+            return cls(learner, builder, builder.first(opened, progress), pack, settings)
         except BaseException:
             learner.close()
             raise
 
     def run(
-        self, task: str, inputs: Mapping[str, str], context: Context | None = None, variant: str | None = None
+        self,
+        task: str,
+        inputs: Mapping[str, str],
+        context: Context | None = None,
+        variant: str | None = None,
+        *,
+        priority: Priority = Priority.NORMAL,
+        deadline: float | None = None,
     ) -> Reply:
         """Answer one request of a task.
 
@@ -91,38 +116,60 @@ class Runtime:
             inputs: Exactly the task's inputs.
             context: What the app knows of the moment (battery, screen ...), for the policy.
             variant: Answer with this variant; ``None`` lets the policy choose.
+            priority: A higher class is served first, and waits for no more than the step that runs.
+            deadline: Seconds in which it has to be answered; ``None`` for no limit.
 
         Raises:
             PromptError: Unknown task or variant, unusable inputs, a prompt that does not fit.
+            Overloaded: ``RuntimeConfig.max_waiting`` requests wait already.
+            DeadlineExceeded: It was not answered in time.
             RequestError: No KV slot became free in time.
             SwapError: The runtime is closed.
         """
-        with self._buffer.lease() as generation:
-            choice = self._choose(generation, task, inputs, context, variant)
-            answered = answer(generation.model, generation.catalogue.task(task), choice.variant, inputs)
-            self._record(choice, task, generation)
-        return Reply(
-            id=choice.decision.id,
-            text=answered.text,
-            label=answered.label,
-            variant=choice.decision.arm,
-            propensity=choice.decision.propensity,
-            generation=generation.number,
-            usage=answered.usage,
-            timings=answered.timings,
-            scores=answered.scores,
-        )
+        return wait_for(self._tasks.submit(task, inputs, context, variant, Urgency(priority, deadline)))
+
+    def submit(
+        self,
+        task: str,
+        inputs: Mapping[str, str],
+        context: Context | None = None,
+        variant: str | None = None,
+        *,
+        priority: Priority = Priority.NORMAL,
+        deadline: float | None = None,
+    ) -> Future[Reply]:
+        """`run`, without waiting.
+
+        Unusable requests and a full queue are refused at once. Cancelling the future frees the KV slot. In an event
+        loop: ``await asyncio.wrap_future(rt.submit(...))``. Callbacks of the future must not wait for other requests.
+        """
+        return self._tasks.submit(task, inputs, context, variant, Urgency(priority, deadline))
+
+    def run_many(
+        self,
+        task: str,
+        inputs: Iterable[Mapping[str, str]],
+        context: Context | None = None,
+        variant: str | None = None,
+        *,
+        priority: Priority = Priority.NORMAL,
+    ) -> list[Reply]:
+        """`run` for many inputs of one task, several at a time; replies in the order of the inputs."""
+        urgency = Urgency(priority)
+        return in_order(inputs, lambda one: self._tasks.submit(task, one, context, variant, urgency), self._in_flight)
 
     def stream(
-        self, task: str, inputs: Mapping[str, str], context: Context | None = None, variant: str | None = None
+        self,
+        task: str,
+        inputs: Mapping[str, str],
+        context: Context | None = None,
+        variant: str | None = None,
+        *,
+        priority: Priority = Priority.NORMAL,
+        deadline: float | None = None,
     ) -> ReplyStream:
-        """Answer a request of a text task piece by piece; arguments and errors are those of `run`."""
-        with ExitStack() as stack:
-            generation = stack.enter_context(self._buffer.lease())
-            choice = self._choose(generation, task, inputs, context, variant)
-            pieces = stream_answer(generation.model, generation.catalogue.task(task), choice.variant, inputs)
-            self._record(choice, task, generation)
-            return ReplyStream(pieces, stack.pop_all(), generation.number, choice.decision)
+        """Answer a request of a text task piece by piece, for ``for`` or ``async for``; see `run` for the rest."""
+        return self._tasks.stream(task, inputs, context, variant, Urgency(priority, deadline))
 
     def feedback(self, decision_id: str, reward: float) -> FeedbackOutcome:
         """Take the reward of a reply: durable once this returns.
@@ -145,52 +192,93 @@ class Runtime:
         self,
         prompt: Prompt,
         *,
-        max_new_tokens: int = 128,
-        temperature: float = 0.0,
-        top_k: int = 0,
-        top_p: float = 1.0,
-        stop: Sequence[str] = (),
-        seed: int | None = None,
+        priority: Priority = Priority.NORMAL,
+        deadline: float | None = None,
+        **settings: Unpack[SamplingSettings],
     ) -> Completion:
-        """Continue a text, or answer a conversation.
+        """Continue a text, or answer a conversation; one that goes on is continued from its last turn.
 
         Args:
             prompt: A text, taken as it is, or messages, put together by the model's chat template.
-            max_new_tokens: Longest answer.
-            temperature: 0 is greedy.
-            top_k: Keep the k most probable tokens; 0 keeps all.
-            top_p: Nucleus sampling.
-            stop: Texts that end the answer.
-            seed: Makes a sampled answer repeatable.
+            priority: See `run`.
+            deadline: See `run`.
+            settings: Fields of `SamplingParams`: ``max_new_tokens``, ``temperature``, ``top_p``, ``stop``, ``seed``,
+                ``constraint`` and others.
 
         Raises:
-            RequestError: A setting is out of range, or no KV slot became free in time.
+            RequestError: A setting is unknown or out of range, or no KV slot became free in time.
             PromptTooLong: The prompt does not fit a slot.
+            Overloaded: See `run`.
+            DeadlineExceeded: See `run`.
         """
-        params = SamplingParams(max_new_tokens, temperature, top_k, top_p, tuple(stop), seed)
-        stream = self.generate_stream(prompt, params)
-        for _ in stream:
-            pass
-        return stream.completion
+        return wait_for(self.submit_generate(prompt, priority=priority, deadline=deadline, **settings))
 
-    def generate_stream(self, prompt: Prompt, params: SamplingParams | None = None) -> CompletionStream:
-        """`generate`, piece by piece; a piece never ends inside a character."""
-        with ExitStack() as stack:
-            generation = stack.enter_context(self._buffer.lease())
-            pieces = generation.model.stream(encode(generation.model, prompt), params or SamplingParams())
-            return CompletionStream(pieces, stack.pop_all(), generation.number)
+    def submit_generate(
+        self,
+        prompt: Prompt,
+        *,
+        priority: Priority = Priority.NORMAL,
+        deadline: float | None = None,
+        **settings: Unpack[SamplingSettings],
+    ) -> Future[Completion]:
+        """`generate`, without waiting; see `submit`."""
+        return self._free.submit(prompt, sampling_params(settings), Urgency(priority, deadline))
 
-    def score(self, prompt: str, labels: Sequence[str]) -> dict[str, float]:
+    def generate_stream(
+        self,
+        prompt: Prompt,
+        params: SamplingParams | None = None,
+        *,
+        priority: Priority = Priority.NORMAL,
+        deadline: float | None = None,
+    ) -> CompletionStream:
+        """`generate`, piece by piece, for ``for`` or ``async for``; a piece never ends inside a character."""
+        return self._free.stream(prompt, params or SamplingParams(), Urgency(priority, deadline))
+
+    def sample(
+        self,
+        prompt: Prompt,
+        samples: int,
+        parse: Callable[[str], Any] | None = None,
+        *,
+        priority: Priority = Priority.NORMAL,
+        deadline: float | None = None,
+        **settings: Unpack[SamplingSettings],
+    ) -> Samples:
+        """Answer a prompt several times, and pick the best answer, or the one that most of them agree on.
+
+        Args:
+            prompt: See `generate`; it is computed once.
+            samples: How many; ``temperature`` must be above 0 for more than one.
+            parse: From a text to the answer in it (a number, a JSON value ...): the majority of what the samples parse
+                to wins (self-consistency, Wang et al. 2022). ``None`` or a ``ValueError`` is a vote for nothing.
+            priority: See `run`.
+            deadline: Of each sample; see `run`.
+            settings: See `generate`; with a ``seed``, the same samples each time.
+        """
+        return self._free.sample(prompt, sampling_params(settings), samples, parse, Urgency(priority, deadline))
+
+    def score(
+        self,
+        prompt: str,
+        labels: Sequence[str],
+        *,
+        priority: Priority = Priority.NORMAL,
+        deadline: float | None = None,
+    ) -> dict[str, float]:
         """Log-probability of each label right after the prompt, over all continuations.
 
-        One forward pass where every label is one token; one more a label otherwise. A space between prompt and label is
-        part of the label.
+        One forward pass where at most one label is longer than a token; one more for each further one. A space between
+        prompt and label is part of the label.
         """
-        with self._buffer.lease() as generation:
-            model = generation.model
-            tokens = [model.label_tokens(prompt, label) for label in labels]
-            scores = model.score(model.encode_prompt(prompt), tokens)
-        return dict(zip(labels, scores.logprobs, strict=True))
+        return wait_for(self._free.submit_score(prompt, labels, Urgency(priority, deadline)))
+
+    def score_many(
+        self, prompts: Iterable[str], labels: Sequence[str], *, priority: Priority = Priority.NORMAL
+    ) -> list[dict[str, float]]:
+        """`score` for many prompts, several at a time; in the order of the prompts."""
+        urgency = Urgency(priority)
+        return in_order(prompts, lambda prompt: self._free.submit_score(prompt, labels, urgency), self._in_flight)
 
     def swap(self, bundle: str | Path | Bundle) -> SwapOutcome:
         """Build, check and swap in a generation from another bundle; requests go on meanwhile.
@@ -219,6 +307,11 @@ class Runtime:
         return self._buffer.active.number
 
     @property
+    def stats(self) -> RuntimeStats:
+        """What the caches of the active generation hold, and what they saved."""
+        return RuntimeStats(kv=self._buffer.active.model.kv.stats, responses=self._cache.stats)
+
+    @property
     def tasks(self) -> dict[str, tuple[str, ...]]:
         """The active generation's tasks and their variants."""
         catalogue = self._buffer.active.catalogue
@@ -227,6 +320,7 @@ class Runtime:
     def close(self) -> None:
         """Refuse new requests and free everything when the last running one ends. Idempotent."""
         self._swapper.close()
+        self._save_prefixes()
         self._buffer.close()
         self._learner.close()
 
@@ -238,16 +332,7 @@ class Runtime:
     ) -> None:
         self.close()
 
-    def _choose(
-        self,
-        generation: Generation,
-        task: str,
-        inputs: Mapping[str, str],
-        context: Context | None,
-        variant: str | None,
-    ) -> Choice:
-        found = generation.catalogue.task(task)
-        return choose(generation.policy, found, inputs, context, variant, self._learner.key)
-
-    def _record(self, choice: Choice, task: str, generation: Generation) -> None:
-        self._learner.record(choice.decision, task, choice.arms, choice.features, generation.number)
+    def _save_prefixes(self) -> None:
+        with suppress(SwapError), self._buffer.lease() as generation:  # closed already: they are saved
+            self._pack.save_soon(generation.model)
+            self._pack.wait()

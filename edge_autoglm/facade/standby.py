@@ -8,6 +8,7 @@ from pathlib import Path
 
 from edge_autoglm.bundle import Bundle
 from edge_autoglm.facade.config import RuntimeConfig
+from edge_autoglm.facade.kv_pack import PrefixPack
 from edge_autoglm.facade.loading import load_model
 from edge_autoglm.learn.learner import Learner
 from edge_autoglm.prompts import Catalogue
@@ -21,16 +22,20 @@ _log = logging.getLogger("edge_autoglm")
 class GenerationBuilder:
     """Builds generations for one runtime. Weights are shared wherever the engine is the same."""
 
-    def __init__(self, learner: Learner, config: RuntimeConfig, threads: int) -> None:
+    def __init__(self, learner: Learner, config: RuntimeConfig, threads: int, pack: PrefixPack) -> None:
         self._learner = learner
         self._config = config
         self._threads = threads
+        self._pack = pack
 
     def first(self, bundle: Bundle, progress: Progress = silent) -> Generation:
         """The generation with which a runtime opens."""
         policy, catalogue = self._learner.frozen(), self._catalogue(bundle)
         model = load_model(bundle, self._threads, self._config)
-        return build_generation(1, bundle.digest, model, catalogue, policy, None, "opened", progress)
+        self._pack.restore(model)
+        generation = build_generation(1, bundle.digest, model, catalogue, policy, None, "opened", progress)
+        self._pack.save_soon(model)
+        return generation
 
     def with_policy(self, active: Generation, number: int) -> Generation:
         """The active generation with what has been learnt since."""

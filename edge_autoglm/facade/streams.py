@@ -1,24 +1,21 @@
-"""Answers that arrive piece by piece, and the lease that each holds on its generation."""
+"""Answers that arrive piece by piece."""
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Iterator
 
 from edge_autoglm.errors import RequestError
-from edge_autoglm.runtime.model import TokenStream
+from edge_autoglm.runtime.requests.stream import TokenStream
 from edge_autoglm.values import Completion, Decision, Reply
 
 
-class _LeasedStream:
-    """Iterates over text pieces; slot and lease end with the iteration, with ``close``, or when nobody holds it."""
+class _TextStream:
+    """Iterates over text pieces, in a thread or in an event loop; closing or dropping it cancels the request."""
 
-    def __init__(self, pieces: TokenStream, lease: ExitStack, generation: int) -> None:
+    def __init__(self, pieces: TokenStream, generation: int) -> None:
         self._pieces = pieces
         self._generation = generation
         self._finished = False
-        self._release = weakref.finalize(self, lease.close)
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -27,11 +24,17 @@ class _LeasedStream:
         try:
             return next(self._pieces)
         except StopIteration:
-            self._finished = True
-            self.close()
+            self._finished = self._answered
             raise
-        except BaseException:
-            self.close()
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        return self
+
+    async def __anext__(self) -> str:
+        try:
+            return await anext(self._pieces)
+        except StopAsyncIteration:
+            self._finished = self._answered
             raise
 
     @property
@@ -42,29 +45,33 @@ class _LeasedStream:
     def close(self) -> None:
         """Stop decoding and give the KV slot back. Idempotent."""
         self._pieces.close()
-        self._release()
+
+    @property
+    def _answered(self) -> bool:
+        """Whether what was read is the whole answer, not what a cancelled or failed request had said so far."""
+        ended = self._pieces.future
+        return not ended.cancelled() and ended.exception() is None
 
     def _check_finished(self) -> None:
         if not self._finished:
-            raise RequestError("the stream has not ended", "Iterate to its end first.")
+            raise RequestError("the stream has not ended", "Iterate to its end first, without closing it.")
 
 
-class CompletionStream(_LeasedStream):
+class CompletionStream(_TextStream):
     """Streamed answer to a free prompt."""
 
     @property
     def completion(self) -> Completion:
         """The whole answer, once the iteration has ended."""
         self._check_finished()
-        pieces = self._pieces
-        return Completion(pieces.text, pieces.finish_reason or "stop", self._generation, pieces.usage, pieces.timings)
+        return completion_of(self._pieces, self._generation)
 
 
-class ReplyStream(_LeasedStream):
+class ReplyStream(_TextStream):
     """Streamed answer to a task."""
 
-    def __init__(self, pieces: TokenStream, lease: ExitStack, generation: int, decision: Decision) -> None:
-        super().__init__(pieces, lease, generation)
+    def __init__(self, pieces: TokenStream, generation: int, decision: Decision) -> None:
+        super().__init__(pieces, generation)
         self._decision = decision
 
     @property
@@ -88,3 +95,15 @@ class ReplyStream(_LeasedStream):
             timings=pieces.timings,
             scores={},
         )
+
+
+def completion_of(stream: TokenStream, generation: int) -> Completion:
+    """The answer of a stream that has been read to its end."""
+    return Completion(
+        text=stream.text,
+        finish_reason=stream.finish_reason or "stop",
+        generation=generation,
+        usage=stream.usage,
+        timings=stream.timings,
+        logprobs=stream.logprobs,
+    )

@@ -43,7 +43,8 @@ _RESERVED = frozenset(
     (LABELS, "expect", "self", "loop", "true", "false", "none", "not", "and", "or", "in", "is", "if", "else")
 )
 _ROLES = ("system", "user", "assistant")
-_DECODING = ("max_new_tokens", "temperature", "top_k", "top_p", "stop", "seed")
+_FRACTIONS = ("temperature", "top_p", "min_p", "repetition_penalty")
+_DECODING = (*_FRACTIONS, "max_new_tokens", "top_k", "stop", "seed")
 
 
 def load_task(path: Path) -> Task:
@@ -132,7 +133,7 @@ def _decoding(field: Field) -> dict[str, Any]:
         if key == "stop":
             settings[key] = tuple(item.text() for item in value.items())
             continue
-        settings[key] = value.number() if key in ("temperature", "top_p") else value.integer()
+        settings[key] = value.number() if key in _FRACTIONS else value.integer()
         try:
             SamplingParams(**{key: settings[key]})
         except RequestError as error:

@@ -4,7 +4,7 @@ An engine owns the KV state of a fixed number of *slots*. A slot holds the KV of
 ``capacity`` tokens. ``forward`` appends tokens to slots and returns logits at chosen positions only. The contract,
 which ``tests/contract`` checks against every engine, bit for bit:
 
-- chunked prefill equals whole prefill, for chunks of two tokens or more; a restored prefix equals a fresh one;
+- chunked prefill equals whole prefill, for chunks of two tokens or more; restored segments equal fresh KV;
 - a chunk of one token is a *decode step*: kernels sum in another order there, so that it may differ by rounding from
   the same token inside a longer chunk (ONNX Runtime's GroupQueryAttention does); prompts are therefore never split so
   that a single token is left;
@@ -24,6 +24,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from edge_autoglm.errors import EngineError
+
 Logits = npt.NDArray[np.float32]
 
 
@@ -37,7 +39,10 @@ class EngineFacts:
     """Tokens that one slot can hold."""
     kv_bytes_per_token: int
     fingerprint: str
-    """Identifies weights, graph and KV layout: prefixes are portable between engines of equal fingerprint only."""
+    """Identifies weights, graph and KV layout: segments are portable between engines of equal fingerprint only."""
+    exact_decode: bool = False
+    """Whether a decode step gives a token the same bits as a longer chunk does. Only then are drafts verified in one
+    chunk, and the KV of an answer reused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +64,61 @@ class Chunk:
         return (len(self.tokens) - 1,) if self.logits_at is None else self.logits_at
 
 
-@dataclass(frozen=True, slots=True)
-class KVPrefix:
-    """KV of the first ``length`` tokens of a slot, copied out; immutable, shareable between threads and generations."""
+@dataclass(frozen=True, slots=True, eq=False)
+class KVSegment:
+    """KV of tokens ``begin`` to ``end`` of a sequence, copied out of a slot.
+
+    Immutable, shareable between threads and generations. A token's KV depends on all tokens before it: a segment is of
+    use only behind those that it was computed behind.
+
+    Attributes:
+        fingerprint: Of the engine that made it.
+        begin: Position of its first token in the sequence.
+        length: Tokens it covers.
+        arrays: What it holds, not writeable; opaque to everyone but the engine that made it.
+        token_axes: Which axis of each array counts the tokens.
+    """
 
     fingerprint: str
+    begin: int
     length: int
     arrays: tuple[npt.NDArray[np.generic], ...] = field(repr=False)
-    """Opaque to everyone but the engine that made it."""
+    token_axes: tuple[int, ...]
+
+    @property
+    def end(self) -> int:
+        """Position behind its last token."""
+        return self.begin + self.length
 
     @property
     def nbytes(self) -> int:
         """Host memory held."""
         return sum(array.nbytes for array in self.arrays)
+
+    def part(self, begin: int, end: int) -> KVSegment:
+        """The KV of tokens ``begin`` to ``end`` of the sequence, as a copy: it keeps no memory of the whole alive.
+
+        Raises:
+            EngineError: The segment does not cover them.
+        """
+        if not self.begin <= begin <= end <= self.end:
+            raise EngineError(
+                f"tokens {begin} to {end} are outside a KV segment of tokens {self.begin} to {self.end}",
+                "Cut it inside its borders.",
+            )
+        if (begin, end) == (self.begin, self.end):
+            return self
+        arrays = tuple(
+            _frozen_slice(array, axis, begin - self.begin, end - self.begin)
+            for array, axis in zip(self.arrays, self.token_axes, strict=True)
+        )
+        return KVSegment(self.fingerprint, begin, end - begin, arrays, self.token_axes)
+
+
+def _frozen_slice(array: npt.NDArray[np.generic], axis: int, begin: int, end: int) -> npt.NDArray[np.generic]:
+    copy = array[(slice(None),) * axis + (slice(begin, end),)].copy()
+    copy.flags.writeable = False
+    return copy
 
 
 class Engine(Protocol):
@@ -103,16 +150,25 @@ class Engine(Protocol):
         """
         ...
 
-    def copy_out(self, slot: int, length: int) -> KVPrefix:
-        """Copy the KV of the first ``length`` tokens of the slot."""
-        ...
-
-    def copy_in(self, slot: int, prefix: KVPrefix, length: int | None = None) -> None:
-        """Replace the slot's content by the first ``length`` (default: all) tokens of a prefix.
+    def copy_out(self, slot: int, begin: int, end: int) -> KVSegment:
+        """Copy the KV of tokens ``begin`` to ``end`` of the slot.
 
         Raises:
-            EngineError: The prefix is of another fingerprint.
-            SlotFull: The prefix does not fit.
+            EngineError: The slot does not hold them.
+        """
+        ...
+
+    def copy_in(self, slot: int, segments: Sequence[KVSegment], length: int | None = None) -> None:
+        """Replace the slot's content by the first ``length`` (default: all) tokens of some segments.
+
+        Args:
+            slot: Row of the KV state.
+            segments: The first begins at token 0, every other where the one before it ends.
+            length: Tokens to take, at most what the segments cover.
+
+        Raises:
+            EngineError: A segment is of another fingerprint, or does not follow the one before it.
+            SlotFull: The tokens do not fit.
         """
         ...
 

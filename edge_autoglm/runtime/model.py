@@ -1,4 +1,4 @@
-"""A language model that answers: engine, tokenizer, chat template and resident prefixes."""
+"""A language model that answers: engine, tokenizer, chat template, scheduler and the KV that is held."""
 
 from __future__ import annotations
 
@@ -6,32 +6,84 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
-from edge_autoglm.errors import PromptTooLong, RequestError
-from edge_autoglm.runtime.decode import Continuation, GeneratedText, TokenStream
-from edge_autoglm.runtime.decoding.sampling import make_sampler
-from edge_autoglm.runtime.engine import Engine
-from edge_autoglm.runtime.prefill import MIN_CHUNK, Prefilled, prefill
-from edge_autoglm.runtime.prefixes import ResidentPrefixes
-from edge_autoglm.runtime.score import Scores, score_labels
-from edge_autoglm.runtime.slots import SlotPool
+from edge_autoglm.errors import EngineError, PromptTooLong, RequestError
+from edge_autoglm.runtime.decoding.grammar import GrammarCompiler
+from edge_autoglm.runtime.decoding.lookup import LookupDrafter
+from edge_autoglm.runtime.decoding.sampling import Sampler
+from edge_autoglm.runtime.decoding.step_cost import StepCost
+from edge_autoglm.runtime.engine import Engine, Logits
+from edge_autoglm.runtime.kv.store import KVStore, Pin
+from edge_autoglm.runtime.requests.generate import Generation
+from edge_autoglm.runtime.requests.output import GeneratedText, Output
+from edge_autoglm.runtime.requests.reside import prefilled, residency
+from edge_autoglm.runtime.requests.score import Scores, Scoring
+from edge_autoglm.runtime.requests.stream import TokenStream
+from edge_autoglm.runtime.requests.trial import trial
+from edge_autoglm.runtime.schedule.job import Job, JobFuture, Steps
+from edge_autoglm.runtime.schedule.running import MIN_CHUNK
+from edge_autoglm.runtime.schedule.scheduler import Scheduler
+from edge_autoglm.runtime.schedule.seat import Seat
 from edge_autoglm.runtime.text.chat import ChatTemplate
 from edge_autoglm.runtime.text.tokenizer import Tokenizer
-from edge_autoglm.values import SamplingParams, Timings, Usage
+from edge_autoglm.values import Priority, SamplingParams
 
-__all__ = ["LanguageModel", "TokenStream"]
+Result = TypeVar("Result")
 
-_RESIDENT_CHUNK = 64
-"""Tokens of a prefix that run in one call: a request that comes meanwhile waits for no more than that. On two AVX2
-cores, calls of 64 run at 0.92 of the speed of calls of 256."""
+_MAX_DRAFT = 16
+"""Tokens of a look-up draft."""
+
+_KV_BYTES = 256 << 20
+"""Budget of a KV store that nobody else shares."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelLimits:
+    """How much a model takes on.
+
+    Attributes:
+        prefill_chunk: Tokens of a prompt that run in one step; 2 or more.
+        max_waiting: Requests that may wait for a slot.
+        slot_timeout: Seconds that a request waits for one.
+        speculate: Verify drafts by prompt look-up, where that cannot change an answer.
+    """
+
+    prefill_chunk: int = 256
+    max_waiting: int = 256
+    slot_timeout: float = 60.0
+    speculate: bool = True
+
+    def __post_init__(self) -> None:
+        if self.prefill_chunk < MIN_CHUNK:
+            raise RequestError(f"prefill_chunk is {self.prefill_chunk}", f"Give {MIN_CHUNK} or more.")
+
+
+@dataclass(frozen=True, slots=True)
+class Urgency:
+    """When a request is served.
+
+    Attributes:
+        priority: Its class.
+        deadline: Seconds from now in which it has to be answered; ``None`` for none.
+    """
+
+    priority: Priority = Priority.NORMAL
+    deadline: float | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.priority, Priority):
+            raise RequestError(f"priority is {self.priority!r}", "Give a Priority.")
+        if self.deadline is not None and not self.deadline > 0:
+            raise RequestError(f"deadline is {self.deadline} s", "Give seconds above 0, or None.")
 
 
 class LanguageModel:
-    """Thread-safe: any number of threads may ask at once; each request takes one KV slot of the engine.
-
-    A request leaves nothing behind in its slot that another could see: what stays are the resident prefixes.
+    """Thread-safe: any number of threads may ask at once; requests share the steps of the engine.
 
     Args:
         engine: Owned by this object from now on; ``close`` closes it.
@@ -39,12 +91,9 @@ class LanguageModel:
         chat: Its chat template, or ``None`` for a base model.
         eos_token_ids: Tokens that end an answer.
         add_bos_id: Token in front of every prompt, if the model wants one.
-        prefill_chunk: Tokens of a prompt that run in one call; other requests take their turn in between.
+        kv: Where KV outlives requests: shared with other models over the same engine. ``None`` makes one.
+        limits: How much it takes on.
         seed: Of the seeds drawn for sampled requests that bring none; ``None`` draws it from the system.
-        slot_timeout: Seconds that a request waits for a slot.
-
-    Raises:
-        RequestError: ``prefill_chunk`` is below 2.
     """
 
     def __init__(
@@ -54,22 +103,22 @@ class LanguageModel:
         chat: ChatTemplate | None,
         eos_token_ids: Sequence[int],
         add_bos_id: int | None,
-        prefill_chunk: int = 256,
-        seed: int | None = None,
+        kv: KVStore | None = None,
+        limits: ModelLimits | None = None,
         *,
-        slot_timeout: float = 60.0,
+        seed: int | None = None,
     ) -> None:
-        if prefill_chunk < MIN_CHUNK:
-            raise RequestError(f"prefill_chunk is {prefill_chunk}", f"Give {MIN_CHUNK} or more.")
         self.engine = engine
         self.tokenizer = tokenizer
         self.chat = chat
-        self.prefixes = ResidentPrefixes(engine.facts)
-        self.slots = SlotPool(engine.facts.slots)
+        self.kv = KVStore(engine.facts.fingerprint, _KV_BYTES) if kv is None else kv
+        self.limits = limits or ModelLimits()
+        self.scheduler = Scheduler(engine, self.limits.prefill_chunk, self.limits.max_waiting)
         self._eos_token_ids = frozenset(eos_token_ids)
-        self._add_bos_id = add_bos_id
-        self._prefill_chunk = prefill_chunk
-        self._slot_timeout = slot_timeout
+        self.add_bos_id = add_bos_id
+        self._grammars = GrammarCompiler(tokenizer, engine.facts.vocab_size, tuple(eos_token_ids))
+        self._step_cost = StepCost()
+        self._pins: list[Pin] = []
         self._draw_seed = _seed_source(seed)
 
     @property
@@ -88,80 +137,117 @@ class LanguageModel:
         self._check_fits(len(tokens) + 1)
         return tokens
 
-    def make_resident(self, text: str) -> int:
-        """Keep the KV of a text with which prompts begin, so that they start behind it.
+    def make_resident(self, text: str) -> tuple[tuple[int, ...], int]:
+        """Keep the KV of a text with which prompts begin, so that they start behind it, until ``close``.
 
-        The last tokens, which could merge with what follows, are left out. A slot is used while computing only.
+        The last tokens, which could merge with what follows, are left out.
 
         Returns:
-            Tokens that had to be prefilled; 0 if it was resident (or shared) already.
+            The tokens that are resident, and how many of them had to be computed.
 
         Raises:
             PromptTooLong: A slot has no room for it and one new token.
+            MemoryBudgetExceeded: The KV store has no room.
             RequestError: No slot became free in time.
         """
-        tokens = self._with_bos(self.tokenizer.stable_tokens(text))
+        tokens = tuple(self._with_bos(self.tokenizer.stable_tokens(text)))
         self._check_fits(len(tokens) + 1)
-        if len(tokens) < MIN_CHUNK or self.prefixes.adopt(tokens):
-            return 0
-        with self.slots.acquire(self._slot_timeout) as slot:
-            chunk = min(self._prefill_chunk, _RESIDENT_CHUNK)
-            filled = prefill(self.engine, slot, tokens, self.prefixes, chunk)
-            self.prefixes.add(tokens, self.engine.copy_out(slot, len(tokens)))
-        return len(tokens) - filled.num_cached_tokens
+        if len(tokens) < MIN_CHUNK:
+            return (), 0
+        if self.pin(tokens):
+            return tokens, 0
+        pin, computed = self._run(residency(self.kv, tokens), Urgency(Priority.BACKGROUND)).result()
+        self._pins.append(pin)
+        return tokens, computed
 
-    def stream(self, tokens: Sequence[int], params: SamplingParams) -> TokenStream:
-        """Continue a prompt.
+    def pin(self, tokens: Sequence[int]) -> bool:
+        """Keep KV that is held already until ``close``; whether all of it is."""
+        if self.kv.covered(tokens) < len(tokens):
+            return False
+        try:
+            self._pins.append(self.kv.pin(tokens))
+        except EngineError:  # evicted at this very moment
+            return False
+        return True
+
+    def prefill(self, tokens: Sequence[int], urgency: Urgency | None = None) -> None:
+        """Compute a prompt that several requests will bring, and hold its KV while the budget allows."""
+        if self.kv.covered(tokens) < len(tokens):
+            self._run(prefilled(self.kv, tokens), urgency).result()
+
+    def stream(
+        self, tokens: Sequence[int], params: SamplingParams, urgency: Urgency | None = None, *, keep: bool = False
+    ) -> TokenStream:
+        """Continue a prompt; work begins at once.
 
         Args:
             tokens: From ``encode_prompt``.
             params: How to decode.
-
-        Returns:
-            The text as it comes. Waiting for a slot and the work begin with the first piece asked for.
+            urgency: When.
+            keep: Hold its KV for prompts that go on from here, as a conversation does, while the budget allows.
 
         Raises:
             PromptTooLong: A slot has no room for the prompt and one new token.
-            RequestError: The prompt is empty, or the seed negative; while reading: no slot became free in time.
+            RequestError: The prompt is empty, or the constraint unusable.
+            Overloaded: Too many requests wait.
         """
         self._check_prompt(tokens)
         self._check_fits(len(tokens) + 1)
-        continuation = Continuation(
-            engine=self.engine,
-            acquire=lambda: self.slots.acquire(self._slot_timeout),
-            fill=lambda slot: self._prefill(slot, tokens),
-            sampler=make_sampler(params, self._seed_of(params)),
+        exact = self.engine.facts.exact_decode
+        output = Output(prompt_tokens=len(tokens))
+        generation = Generation(
+            kv=self.kv,
+            tokens=tokens,
+            sampler=Sampler(params, self._seed_of(params), tokens),
+            text=GeneratedText(self.tokenizer, params.stop),
+            output=output,
             eos_token_ids=self._eos_token_ids,
             limit=min(params.max_new_tokens, self.engine.facts.capacity - len(tokens)),
-            text=GeneratedText(self.tokenizer, params.stop),
+            least=params.min_new_tokens,
+            matcher=None if params.constraint is None else self._grammars.compile(params.constraint).matcher(),
+            make_drafter=self._drafter if exact and self.limits.speculate else None,
+            step_cost=self._step_cost if exact else None,
+            keep_prompt=keep,
+            keep_answer=keep and exact,
         )
-        return TokenStream(continuation, prompt_tokens=len(tokens))
+        return TokenStream(output, self._run(generation.steps, urgency))
 
-    def score(self, tokens: Sequence[int], labels: Sequence[Sequence[int]]) -> Scores:
+    def score(self, tokens: Sequence[int], labels: Sequence[Sequence[int]], urgency: Urgency | None = None) -> Scores:
+        """``submit_score``, waited for."""
+        return self.submit_score(tokens, labels, urgency).result()
+
+    def submit_score(
+        self, tokens: Sequence[int], labels: Sequence[Sequence[int]], urgency: Urgency | None = None
+    ) -> Future[Scores]:
         """How probable each label is as the continuation of a prompt.
 
-        Takes one forward pass if every label is one token, else one more for each longer label.
+        Takes one forward pass if at most one label is longer than a token, else one more for each further one.
 
         Args:
             tokens: From ``encode_prompt``.
             labels: Token ids, from ``label_tokens``.
+            urgency: When.
 
         Raises:
             PromptTooLong: A slot has no room for the prompt and the longest label.
-            RequestError: No labels, an empty label or prompt, or no slot became free in time.
+            RequestError: No labels, an empty label or prompt.
+            EngineError: A label holds an id outside the vocabulary.
+            Overloaded: Too many requests wait.
         """
         self._check_prompt(tokens)
         if not labels or not all(labels):
             raise RequestError("a label to score has no tokens", "Give at least one label, none of them empty.")
+        self._check_labels(labels)
         self._check_fits(len(tokens) + max(map(len, labels)))
-        started = time.perf_counter()
-        with self.slots.acquire(self._slot_timeout) as slot:
-            queue = time.perf_counter() - started
-            filled = self._prefill(slot, tokens)
-            logprobs = score_labels(self.engine, slot, filled.logits, len(tokens), labels)
-        total = time.perf_counter() - started
-        usage = Usage(prompt_tokens=len(tokens), num_cached_tokens=filled.num_cached_tokens, new_tokens=0)
-        return Scores(logprobs, usage, Timings(queue=queue, ttft=total, total=total))
+        return self._run(Scoring(self.kv, tokens, labels).steps, urgency)
+
+    def try_out(self, tokens: Sequence[int], decode_steps: int = 0) -> Logits:
+        """Run tokens through the engine, and the last one again as many times, beside all that is held.
+
+        Returns:
+            Logits ``[vocab_size]`` behind the tokens.
+        """
+        return self._run(trial(tokens, decode_steps), None).result()
 
     def label_tokens(self, prompt_text: str, label_text: str) -> list[int]:
         """Tokens of a label as they stand behind the prompt.
@@ -175,39 +261,63 @@ class LanguageModel:
         return self.tokenizer.encode(label_text)
 
     def fork(self, slots: int) -> LanguageModel:
-        """The same weights, with slots and resident prefixes of its own; seeds go on being drawn from one source."""
+        """The same weights and held KV, with slots and pins of its own; seeds go on being drawn from one source."""
         fork = LanguageModel(
             self.engine.fork(slots),
             self.tokenizer,
             self.chat,
             tuple(self._eos_token_ids),
-            self._add_bos_id,
-            self._prefill_chunk,
-            slot_timeout=self._slot_timeout,
+            self.add_bos_id,
+            self.kv,
+            self.limits,
         )
         fork._draw_seed = self._draw_seed
+        fork._grammars = self._grammars
+        fork._step_cost = self._step_cost
         return fork
 
     def close(self) -> None:
-        """Free the KV state; open streams fail at their next token. Idempotent."""
-        self.engine.close()
+        """Free the KV state; requests that run fail. Idempotent."""
+        self.scheduler.close()
+        for pin in self._pins:
+            pin.release()
 
-    def _prefill(self, slot: int, tokens: Sequence[int]) -> Prefilled:
-        return prefill(self.engine, slot, tokens, self.prefixes, self._prefill_chunk)
+    def _run(self, steps: Callable[[Seat], Steps[Result]], urgency: Urgency | None) -> JobFuture[Result]:
+        urgency = urgency or Urgency()
+        now = time.monotonic()
+        job = Job(
+            steps,
+            urgency.priority,
+            None if urgency.deadline is None else now + urgency.deadline,
+            now + self.limits.slot_timeout,
+        )
+        return self.scheduler.submit(job).future
+
+    def _drafter(self, tokens: Sequence[int]) -> LookupDrafter:
+        return LookupDrafter(tokens, _MAX_DRAFT, self._step_cost, self._eos_token_ids)
 
     def _with_bos(self, tokens: list[int]) -> list[int]:
-        if self._add_bos_id is None or tokens[:1] == [self._add_bos_id]:
+        if self.add_bos_id is None or tokens[:1] == [self.add_bos_id]:
             return tokens
-        return [self._add_bos_id, *tokens]
+        return [self.add_bos_id, *tokens]
 
     def _seed_of(self, params: SamplingParams) -> int:
         if params.seed is not None:
             return params.seed
-        return self._draw_seed() if params.temperature > 0 else 0
+        return 0 if params.greedy else self._draw_seed()
 
     def _check_prompt(self, tokens: Sequence[int]) -> None:
         if not tokens:
             raise RequestError("the prompt is empty", "Give it some text.")
+
+    def _check_labels(self, labels: Sequence[Sequence[int]]) -> None:
+        size = self.engine.facts.vocab_size
+        outside = next((token for label in labels for token in label if not 0 <= token < size), None)
+        if outside is not None:
+            raise EngineError(
+                f"a label has token id {outside}, outside the vocabulary of {size}",
+                "Use the tokenizer that belongs to the model.",
+            )
 
     def _check_fits(self, total: int) -> None:
         capacity = self.engine.facts.capacity

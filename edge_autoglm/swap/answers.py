@@ -108,7 +108,7 @@ def render_probe(model: LanguageModel, probe: Probe) -> str:
 
 
 def _fault_of_scores(model: LanguageModel, probe: Probe, prompt: str) -> str | None:
-    scores = score_request(model, probe.task, probe.variant, prompt)
+    scores = score_request(model, probe.task, probe.variant, prompt).result()
     for label, logprob in zip(probe.task.labels, scores.logprobs, strict=True):
         if not math.isfinite(logprob):
             return f"label {label} has log-probability {logprob}"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import Future
 
 from edge_autoglm.prompts.render import label_texts, render
 from edge_autoglm.prompts.task import Task, Variant
-from edge_autoglm.runtime.model import LanguageModel
-from edge_autoglm.runtime.score import Scores
+from edge_autoglm.runtime.model import LanguageModel, Urgency
+from edge_autoglm.runtime.requests.score import Scores
 
 
 def render_request(model: LanguageModel, task: Task, variant: Variant, inputs: Mapping[str, str]) -> str:
@@ -16,8 +17,10 @@ def render_request(model: LanguageModel, task: Task, variant: Variant, inputs: M
     return render(task, variant, shielded, None if model.chat is None else model.chat.render)
 
 
-def score_request(model: LanguageModel, task: Task, variant: Variant, prompt: str) -> Scores:
+def score_request(
+    model: LanguageModel, task: Task, variant: Variant, prompt: str, urgency: Urgency | None = None
+) -> Future[Scores]:
     """Log-probability of every label of a classification task behind its prompt, in the task's order."""
     texts = label_texts(task, variant, prompt)
     labels = [model.label_tokens(prompt, texts[label]) for label in task.labels]
-    return model.score(model.encode_prompt(prompt), labels)
+    return model.submit_score(model.encode_prompt(prompt), labels, urgency)

@@ -10,13 +10,9 @@ from edge_autoglm.prompts.catalogue import Catalogue
 from edge_autoglm.prompts.render import static_prefix
 from edge_autoglm.prompts.task import Task, Variant
 from edge_autoglm.runtime.model import LanguageModel
-from edge_autoglm.runtime.prefixes import MIN_REST
 from edge_autoglm.swap.carried import same_model, same_variant
 from edge_autoglm.swap.generation import Generation, Resident
 from edge_autoglm.values import Progress, silent
-
-_OPEN_END = (-1,) * MIN_REST
-"""Stands for the tokens of a request behind a static part; equal to none of them."""
 
 
 def build_generation(
@@ -31,8 +27,8 @@ def build_generation(
 ) -> Generation:
     """Prefill the static part of every variant's prompt and keep its KV.
 
-    KV that ``previous`` holds is shared, not computed again, where engine and tokens are the same: a new policy needs
-    no forward pass at all, a new prompt set only those over what is new in it.
+    KV that is held already is pinned, not computed again: a new policy needs no forward pass at all, a new prompt set
+    only those over what is new in it.
 
     Args:
         number: From ``DoubleBuffer.next_number``.
@@ -64,15 +60,11 @@ def build_generation(
 def _make_resident(
     model: LanguageModel, catalogue: Catalogue, previous: Generation | None, progress: Progress
 ) -> dict[tuple[str, str], Resident]:
-    if previous is not None:
-        model.prefixes.share(previous.model.prefixes)
     variants = list(_variants(catalogue))
     resident = {}
     for done, (task, variant) in enumerate(variants):
         progress("prefixes", done, len(variants))
         resident[task.name, variant.name] = _carry(model, task, variant, previous) or _prefill(model, task, variant)
-    # What no variant adopted belongs to prompts that are gone; the next generation is not to inherit it.
-    model.prefixes.release_shared()
     progress("prefixes", len(variants), len(variants))
     return resident
 
@@ -94,17 +86,14 @@ def _carry(model: LanguageModel, task: Task, variant: Variant, previous: Generat
     if not same_variant(task, variant, previous.catalogue):
         return None
     resident = previous.resident[task.name, variant.name]
-    return resident if not resident.prefix or model.prefixes.adopt(resident.prefix) else None
+    return resident if not resident.prefix or model.pin(resident.prefix) else None
 
 
 def _prefill(model: LanguageModel, task: Task, variant: Variant) -> Resident:
     try:
         text = static_prefix(task, variant, None if model.chat is None else model.chat.render)
-        model.make_resident(text)
-        tokens = model.encode_prompt(text)
+        tokens, _ = model.make_resident(text)
     except EdgeAutoGLMError as error:
         cause = f"task {task.name}, variant {variant.name}: {error.cause}"
         raise type(error)(cause, error.cure) from error
-    found = model.prefixes.longest([*tokens, *_OPEN_END])
-    length = 0 if found is None else found[1]
-    return Resident(tuple(tokens[:length]), length * model.engine.facts.kv_bytes_per_token)
+    return Resident(tokens, len(tokens) * model.engine.facts.kv_bytes_per_token)

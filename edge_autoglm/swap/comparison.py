@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from edge_autoglm.errors import PromptError
 from edge_autoglm.prompts.task import PLAIN
-from edge_autoglm.runtime.engine import Chunk, Logits
+from edge_autoglm.runtime.decoding.logprobs import log_softmax
+from edge_autoglm.runtime.engine import Logits
 from edge_autoglm.runtime.model import LanguageModel
-from edge_autoglm.runtime.score import log_softmax
 from edge_autoglm.swap.answers import Probe, render_probe
 from edge_autoglm.swap.generation import Generation
 
@@ -26,8 +26,6 @@ _COMMON_TEXTS = ("The weather in the mountains changes quickly, so", "1, 2, 3, 4
 _MAX_CHARS = 256
 _MAX_TOKENS = 64
 """Of a prompt. Requests to the active generation wait for the engine no longer than such a prefill takes."""
-
-_SLOT_TIMEOUT = 60.0
 
 
 def comparison_texts(active: Generation, max_probes: int) -> list[str]:
@@ -79,12 +77,7 @@ def latency_ratio(reference: LanguageModel, candidate: LanguageModel, text: str,
 
 def run_once(model: LanguageModel, text: str) -> Logits:
     """One forward pass over the beginning of a text; logits ``[vocab_size]`` behind it."""
-    tokens = model.encode_prompt(text)[:_MAX_TOKENS]
-    with model.slots.acquire(_SLOT_TIMEOUT) as slot:
-        model.engine.truncate(slot, 0)
-        [logits] = model.engine.forward([Chunk(slot, tokens)])
-    last: Logits = logits[-1]
-    return last
+    return model.try_out(model.encode_prompt(text)[:_MAX_TOKENS])
 
 
 def _log_next(model: LanguageModel, text: str) -> npt.NDArray[np.float64]:
@@ -99,9 +92,6 @@ def _kl(log_p: npt.NDArray[np.float64], log_q: npt.NDArray[np.float64]) -> float
 
 def _seconds(model: LanguageModel, text: str, clock: Clock) -> float:
     tokens = model.encode_prompt(text)[:_MAX_TOKENS]
-    with model.slots.acquire(_SLOT_TIMEOUT) as slot:
-        model.engine.truncate(slot, 0)
-        started = clock()
-        model.engine.forward([Chunk(slot, tokens)])
-        model.engine.forward([Chunk(slot, tokens[-1:])])
-        return clock() - started
+    started = clock()
+    model.try_out(tokens, decode_steps=1)
+    return clock() - started

@@ -68,10 +68,10 @@ def test_decode_steps_equal_prefill_up_to_rounding(engine_factory: Any) -> None:
 def test_restored_prefix_equals_fresh_prefix(engine_factory: Any) -> None:
     engine = engine_factory()
     engine.forward([Chunk(0, TEXT[:25], ())])
-    prefix = engine.copy_out(0, 25)
+    prefix = engine.copy_out(0, 0, 25)
     fresh = logits_of(engine, 0, TEXT[25:])
     engine.forward([Chunk(2, OTHER, ())])
-    engine.copy_in(2, prefix)
+    engine.copy_in(2, [prefix])
     assert engine.length(2) == 25
     assert np.array_equal(fresh, logits_of(engine, 2, TEXT[25:]))
 
@@ -79,12 +79,12 @@ def test_restored_prefix_equals_fresh_prefix(engine_factory: Any) -> None:
 def test_prefix_is_a_copy(engine_factory: Any) -> None:
     engine = engine_factory()
     fresh = logits_of(engine, 0, TEXT)[25:]
-    prefix = engine.copy_out(0, 25)
+    prefix = engine.copy_out(0, 0, 25)
     engine.truncate(0, 0)
     engine.forward([Chunk(0, OTHER, ())])
-    engine.copy_in(0, prefix)
+    engine.copy_in(0, [prefix])
     assert np.array_equal(fresh, logits_of(engine, 0, TEXT[25:]))
-    engine.copy_in(1, prefix)
+    engine.copy_in(1, [prefix])
     assert np.array_equal(fresh, logits_of(engine, 1, TEXT[25:]))
 
 
@@ -92,8 +92,8 @@ def test_prefix_is_a_copy(engine_factory: Any) -> None:
 def test_part_of_a_prefix_can_be_restored(engine_factory: Any, length: int) -> None:
     engine = engine_factory()
     whole = logits_of(engine, 0, TEXT)
-    prefix = engine.copy_out(0, 25)
-    engine.copy_in(3, prefix, length)
+    prefix = engine.copy_out(0, 0, 25)
+    engine.copy_in(3, [prefix], length)
     assert engine.length(3) == length
     assert np.array_equal(whole[length:], logits_of(engine, 3, TEXT[length:]))
 
@@ -101,17 +101,59 @@ def test_part_of_a_prefix_can_be_restored(engine_factory: Any, length: int) -> N
 def test_part_of_a_slot_can_be_copied_out(engine_factory: Any) -> None:
     engine = engine_factory()
     whole = logits_of(engine, 0, TEXT)
-    prefix = engine.copy_out(0, 10)
+    prefix = engine.copy_out(0, 0, 10)
     assert prefix.length == 10
     assert prefix.nbytes > 0
-    engine.copy_in(1, prefix)
+    engine.copy_in(1, [prefix])
     assert np.array_equal(whole[10:], logits_of(engine, 1, TEXT[10:]))
+
+
+def test_segments_are_put_together_again(engine_factory: Any) -> None:
+    """Computed in one slot, copied out in parts, some of them cut further."""
+    engine = engine_factory()
+    whole = logits_of(engine, 0, TEXT)
+    segments = [engine.copy_out(0, 0, 7), engine.copy_out(0, 0, 30).part(7, 21), engine.copy_out(0, 21, 36)]
+    engine.forward([Chunk(1, OTHER, ())])
+    for length in (36, 30, 21, 20, 5):
+        engine.copy_in(1, segments, length)
+        assert engine.length(1) == length
+        assert np.array_equal(whole[length:], logits_of(engine, 1, TEXT[length:]))
+    engine.copy_in(1, [])
+    assert engine.length(1) == 0
+
+
+def test_a_segment_is_immutable_and_says_what_it_covers(engine_factory: Any) -> None:
+    engine = engine_factory()
+    engine.forward([Chunk(0, TEXT, ())])
+    segment = engine.copy_out(0, 10, 30)
+    part = segment.part(15, 25)
+    assert (segment.begin, segment.length, segment.end) == (10, 20, 30)
+    assert (part.begin, part.length, part.end, part.nbytes) == (15, 10, 25, segment.nbytes // 2)
+    assert segment.fingerprint == part.fingerprint == engine.facts.fingerprint
+    for array, cut, axis in zip(segment.arrays, part.arrays, segment.token_axes, strict=True):
+        assert not array.flags.writeable
+        assert not cut.flags.writeable
+        assert cut.base is None  # keeps no memory of the whole alive
+        assert (array.shape[axis], cut.shape[axis]) == (20, 10)
+    for begin, end in [(9, 20), (20, 31), (25, 20)]:
+        with pytest.raises(EngineError):
+            segment.part(begin, end)
+
+
+def test_segments_with_a_gap_are_refused(engine_factory: Any) -> None:
+    engine = engine_factory()
+    engine.forward([Chunk(0, TEXT, ()), Chunk(1, OTHER[:5], ())])
+    head, tail = engine.copy_out(0, 0, 10), engine.copy_out(0, 10, 20)
+    for segments in ([tail], [tail, head], [head, head], [head, engine.copy_out(0, 11, 20)]):
+        with pytest.raises(EngineError, match="expected"):
+            engine.copy_in(1, segments)
+    assert engine.length(1) == 5
 
 
 def test_prefix_is_portable_to_another_engine_of_the_model(engine_factory: Any) -> None:
     source, target = engine_factory(slots=2, capacity=64), engine_factory(slots=3, capacity=48)
     whole = logits_of(source, 0, TEXT)
-    target.copy_in(2, source.copy_out(0, 30))
+    target.copy_in(2, [source.copy_out(0, 0, 30)])
     assert np.array_equal(whole[30:], logits_of(target, 2, TEXT[30:]))
 
 
@@ -233,9 +275,12 @@ def test_lengths_that_a_slot_does_not_hold_are_refused(engine_factory: Any) -> N
         with pytest.raises(EngineError):
             engine.truncate(0, length)
         with pytest.raises(EngineError):
-            engine.copy_out(0, length)
+            engine.copy_out(0, 0, length)
+    for begin, end in [(-1, 5), (6, 5)]:
+        with pytest.raises(EngineError):
+            engine.copy_out(0, begin, end)
     with pytest.raises(EngineError):
-        engine.copy_in(1, engine.copy_out(0, 10), 11)
+        engine.copy_in(1, [engine.copy_out(0, 0, 10)], 11)
     with pytest.raises(EngineError):
         engine.length(4)
     assert lengths(engine) == [10, 0, 0, 0]
@@ -244,9 +289,9 @@ def test_lengths_that_a_slot_does_not_hold_are_refused(engine_factory: Any) -> N
 def test_foreign_prefix_is_refused(engine_factory: Any) -> None:
     engine = engine_factory()
     engine.forward([Chunk(0, TEXT[:10], ())])
-    foreign = dataclasses.replace(engine.copy_out(0, 10), fingerprint="another model")
+    foreign = dataclasses.replace(engine.copy_out(0, 0, 10), fingerprint="another model")
     with pytest.raises(EngineError, match="another model"):
-        engine.copy_in(1, foreign)
+        engine.copy_in(1, [foreign])
     assert lengths(engine) == [10, 0, 0, 0]
 
 
@@ -255,7 +300,7 @@ def test_prefix_that_does_not_fit_is_refused(engine_factory: Any) -> None:
     large.forward([Chunk(0, TEXT, ())])
     small.forward([Chunk(0, OTHER[:5], ())])
     with pytest.raises(SlotFull):
-        small.copy_in(0, large.copy_out(0, 40))
+        small.copy_in(0, [large.copy_out(0, 0, 40)])
     assert small.length(0) == 5
 
 
@@ -267,7 +312,7 @@ def test_fork_is_the_same_model_with_slots_of_its_own(engine_factory: Any) -> No
         assert dataclasses.replace(engine.facts, slots=2) == fork.facts
         assert lengths(fork) == [0, 0]
         assert np.array_equal(whole, logits_of(fork, 1, TEXT))
-        fork.copy_in(0, engine.copy_out(0, 10))
+        fork.copy_in(0, [engine.copy_out(0, 0, 10)])
         assert np.array_equal(whole[10:], logits_of(fork, 0, TEXT[10:]))
         assert lengths(engine) == [40, 0, 0, 0]
     finally:
@@ -287,15 +332,15 @@ def test_fork_outlives_the_engine_and_the_other_way_round(engine_factory: Any) -
 def test_close_is_idempotent_and_final(engine_factory: Any) -> None:
     engine = engine_factory()
     engine.forward([Chunk(0, TEXT, ())])
-    prefix = engine.copy_out(0, 10)
+    prefix = engine.copy_out(0, 0, 10)
     engine.close()
     engine.close()
     uses: list[Callable[[], object]] = [
         lambda: engine.forward([Chunk(1, TEXT)]),
         lambda: engine.length(0),
         lambda: engine.truncate(0, 1),
-        lambda: engine.copy_out(0, 10),
-        lambda: engine.copy_in(1, prefix),
+        lambda: engine.copy_out(0, 0, 10),
+        lambda: engine.copy_in(1, [prefix]),
     ]
     for use in uses:
         with pytest.raises(EngineError, match="closed"):

@@ -1,4 +1,4 @@
-"""What is cached, chunked or shared never changes an answer, on any engine."""
+"""What is cached, chunked, shared or drafted never changes an answer, on any engine."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from edge_autoglm.runtime.model import LanguageModel
+from edge_autoglm.runtime.model import LanguageModel, ModelLimits
 from edge_autoglm.runtime.text.tokenizer import Tokenizer
 from edge_autoglm.values import SamplingParams
 from tests.checkpoints import SPECIAL_TOKENS, tiny_tokenizer_json
@@ -20,13 +20,14 @@ GREEDY = SamplingParams(max_new_tokens=12)
 LABELS = [[200], [201, 202, 203], [204, 205]]
 
 
-def new_model(engine_factory: Any, prefill_chunk: int = 256) -> LanguageModel:
-    return LanguageModel(engine_factory(3, 128), TOKENIZER, None, [EOS], None, prefill_chunk)
+def new_model(engine_factory: Any, prefill_chunk: int = 256, speculate: bool = True) -> LanguageModel:
+    limits = ModelLimits(prefill_chunk=prefill_chunk, speculate=speculate)
+    return LanguageModel(engine_factory(3, 128), TOKENIZER, None, [EOS], None, limits=limits)
 
 
-def answers(model: LanguageModel) -> list[tuple[str, list[float]]]:
+def answers(model: LanguageModel, keep: bool = False) -> list[tuple[str, list[float]]]:
     tokens = [model.encode_prompt(prompt) for prompt in PROMPTS]
-    return [(model.stream(prompt, GREEDY).read(), model.score(prompt, LABELS).logprobs) for prompt in tokens]
+    return [(model.stream(prompt, GREEDY, keep=keep).read(), model.score(prompt, LABELS).logprobs) for prompt in tokens]
 
 
 @pytest.mark.parametrize("prefill_chunk", [2, 5, 16])
@@ -37,10 +38,43 @@ def test_chunks_do_not_change_an_answer(engine_factory: Any, prefill_chunk: int)
 def test_resident_prefixes_do_not_change_an_answer(engine_factory: Any) -> None:
     expected = answers(new_model(engine_factory))
     model = new_model(engine_factory)
-    assert model.make_resident(STATIC) > 15
+    tokens, computed = model.make_resident(STATIC)
+    assert len(tokens) == computed > 15
     assert answers(model) == expected
     model.make_resident(PROMPTS[3])  # now every prompt but one departs from a resident one
     assert answers(model) == expected
+    assert model.kv.stats.tokens_skipped > 8 * computed
+
+
+def test_what_requests_leave_behind_does_not_change_an_answer(engine_factory: Any) -> None:
+    expected = answers(new_model(engine_factory))
+    model = new_model(engine_factory)
+    assert answers(model, keep=True) == expected
+    assert answers(model, keep=True) == expected
+    assert model.kv.stats.hits >= len(PROMPTS) * 3
+
+
+def test_a_second_turn_is_answered_as_from_the_beginning(engine_factory: Any) -> None:
+    turn = TOKENIZER.encode(" and the user?\n")
+
+    def talk(keep: bool) -> list[str]:
+        model, tokens, texts = new_model(engine_factory), TOKENIZER.encode(STATIC), []
+        for _ in range(3):
+            tokens = [*tokens, *turn]
+            texts.append(model.stream(tokens, SamplingParams(max_new_tokens=6), keep=keep).read())
+            tokens += TOKENIZER.encode(texts[-1])
+        assert (model.kv.stats.tokens_skipped > 0) is keep
+        return texts
+
+    assert talk(keep=True) == talk(keep=False)
+
+
+def test_drafts_do_not_change_an_answer(engine_factory: Any) -> None:
+    params = SamplingParams(max_new_tokens=60)
+    tokens = TOKENIZER.encode(STATIC * 2)
+    plain, quick = (new_model(engine_factory, speculate=each).stream(tokens, params) for each in (False, True))
+    assert quick.read() == plain.read()
+    assert quick.usage.new_tokens == plain.usage.new_tokens
 
 
 def test_requests_at_the_same_time_do_not_change_an_answer(engine_factory: Any) -> None:
@@ -51,13 +85,25 @@ def test_requests_at_the_same_time_do_not_change_an_answer(engine_factory: Any) 
         assert list(pool.map(lambda _: answers(model), range(6))) == [expected] * 6
 
 
-def test_a_fork_with_shared_prefixes_gives_the_same_answers(engine_factory: Any) -> None:
+def test_streams_that_share_their_steps_say_what_they_say_alone(engine_factory: Any) -> None:
+    expected = answers(new_model(engine_factory))
     model = new_model(engine_factory)
-    model.make_resident(STATIC)
+    tokens = [model.encode_prompt(prompt) for prompt in PROMPTS]
+    streams = [model.stream(prompt, GREEDY) for prompt in tokens]
+    scores = [model.submit_score(prompt, LABELS) for prompt in tokens]
+    together = zip((stream.read() for stream in streams), (one.result().logprobs for one in scores), strict=True)
+    assert list(together) == expected
+
+
+def test_a_fork_that_shares_the_held_kv_gives_the_same_answers(engine_factory: Any) -> None:
+    model = new_model(engine_factory)
+    tokens, _ = model.make_resident(STATIC)
     expected = answers(model)
     fork = model.fork(1)
-    fork.prefixes.share(model.prefixes)
-    assert fork.make_resident(STATIC) == 0
+    assert fork.pin(tokens)
+    assert fork.make_resident(STATIC) == (tokens, 0)
     model.close()
+    assert fork.kv.stats.pinned_bytes > 0
     assert answers(fork) == expected
     fork.close()
+    assert fork.kv.stats.pinned_bytes == 0

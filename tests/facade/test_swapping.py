@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,8 +52,11 @@ def test_a_new_prompt_set_shares_the_weights(
     derived = bundle.derive(tmp_path / "derived", [changed])
     assert runtime.swap(derived) == Swapped(2)
     assert runtime.tasks == {"mood": ("plain", "reframed", "chat")}
-    engines = [runtime._buffer.active.model.engine, runtime._buffer.previous.model.engine]  # type: ignore[union-attr]
-    assert engines[0]._model is engines[1]._model  # type: ignore[attr-defined]
+    previous = runtime._buffer.previous
+    assert previous is not None
+    engines: list[Any] = [generation.model.engine for generation in (runtime._buffer.active, previous)]
+    assert engines[0]._model is engines[1]._model
+    assert runtime._buffer.active.model.kv is previous.model.kv
 
 
 def test_a_damaged_bundle_is_rejected_and_the_file_named(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None:
@@ -80,7 +84,8 @@ def test_another_model_is_rejected_for_what_it_says(runtime: Runtime, task_files
 
 def test_answers_do_not_change_while_generations_do(runtime: Runtime) -> None:
     expected = {text: runtime.run("mood", {"text": text}, variant="framed").scores for text in WORDS}
-    stop, failures, answered = threading.Event(), [], [0] * 3
+    stop, answered = threading.Event(), [0] * 3
+    failures: list[object] = []
 
     def ask(worker: int) -> None:
         while not stop.is_set():

@@ -17,7 +17,7 @@ from edge_autoglm.export.optimum.pipeline import OptimumResult, export_through_o
 from edge_autoglm.runtime.engine import Chunk, Engine
 from edge_autoglm.runtime.engines.ort_engine import OrtEngine
 from edge_autoglm.runtime.engines.past_engine import PastEngine
-from edge_autoglm.runtime.model import LanguageModel
+from edge_autoglm.runtime.model import LanguageModel, ModelLimits
 from edge_autoglm.runtime.text.tokenizer import Tokenizer
 from edge_autoglm.values import SamplingParams, silent
 from tests.checkpoints import VOCAB_SIZE, tiny_tokenizer_json
@@ -121,7 +121,7 @@ def test_greedy_generations_are_those_of_transformers(exported: Any, name: str) 
 
     model = exported(name)
     tokenizer = Tokenizer(tiny_tokenizer_json())
-    language = LanguageModel(model.engine(), tokenizer, None, [], None, prefill_chunk=5)
+    language = LanguageModel(model.engine(), tokenizer, None, [], None, limits=ModelLimits(prefill_chunk=5))
     language.make_resident(PROMPTS[1][:20])
     for prompt in PROMPTS:
         tokens = language.encode_prompt(prompt)

@@ -1,30 +1,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
-import numpy as np
 import pytest
 
 from edge_autoglm.errors import EngineError, RequestError
-from edge_autoglm.runtime.engine import Chunk, Logits
+from edge_autoglm.runtime.engine import Chunk
 from edge_autoglm.runtime.engines.scripted_engine import ScriptedEngine
-from edge_autoglm.runtime.model import LanguageModel
-from edge_autoglm.runtime.score import log_softmax
+from edge_autoglm.runtime.model import LanguageModel, ModelLimits
 from edge_autoglm.runtime.text.tokenizer import Tokenizer
 from tests.checkpoints import VOCAB_SIZE
+from tests.runtime.engines_for_tests import CountingEngine
 
 TOKENS = [5, 80, 17, 200, 9]
-
-
-class CountingEngine(ScriptedEngine):
-    """Counts forward calls."""
-
-    calls = 0
-
-    def forward(self, chunks: Sequence[Chunk]) -> list[Logits]:
-        self.calls += 1
-        return super().forward(chunks)
 
 
 @pytest.fixture
@@ -46,7 +34,7 @@ def reference(label: list[int]) -> float:
 
 def calls(model: LanguageModel) -> int:
     assert isinstance(model.engine, CountingEngine)
-    return model.engine.calls
+    return model.engine.passes
 
 
 @pytest.mark.parametrize("labels", [[[3], [4]], [[3, 8], [4]], [[3, 8, 8, 1], [3, 8], [3]]])
@@ -59,9 +47,30 @@ def test_labels_of_one_token_take_one_forward_pass(model: LanguageModel) -> None
     assert calls(model) == 1
 
 
-def test_each_longer_label_takes_one_more(model: LanguageModel) -> None:
-    model.score(TOKENS, [[3, 8, 1], [4], [5, 6]])
-    assert calls(model) == 3
+@pytest.mark.parametrize(
+    ("labels", "passes"),
+    [
+        ([[3, 8, 1]], 1),
+        ([[4], [3, 8, 1], [5], [3, 8, 1]], 1),
+        ([[3, 8, 1], [4], [5, 6]], 2),
+        ([[3, 8, 1], [3, 8], [3, 8, 8], [3]], 3),
+    ],
+    ids=["one", "one among short ones, twice", "two", "three that begin alike"],
+)
+def test_one_longer_label_rides_along_and_each_further_one_takes_a_pass(
+    model: LanguageModel, labels: list[list[int]], passes: int
+) -> None:
+    scores = model.score(TOKENS, labels)
+    assert calls(model) == passes
+    assert scores.logprobs == pytest.approx([reference(label) for label in labels], abs=1e-12)
+
+
+@pytest.mark.parametrize("chunk", [2, 3, 5])
+def test_chunks_change_no_score(model: LanguageModel, byte_level: Tokenizer, chunk: int) -> None:
+    engine = ScriptedEngine(VOCAB_SIZE, capacity=64)
+    chunked = LanguageModel(engine, byte_level, None, [2], None, limits=ModelLimits(prefill_chunk=chunk))
+    prompt, labels = [7] * 23, [[3, 8, 1, 4], [5], [5, 6]]
+    assert chunked.score(prompt, labels).logprobs == model.score(prompt, labels).logprobs
 
 
 def test_both_ways_agree(model: LanguageModel) -> None:
@@ -87,7 +96,8 @@ def test_probabilities_of_all_tokens_sum_to_one(model: LanguageModel) -> None:
 def test_usage_counts_what_was_cached(model: LanguageModel, byte_level: Tokenizer) -> None:
     prompt = "this is a good film and the text"
     plain = model.score(model.encode_prompt(prompt), [[3], [4, 5]])
-    assert model.make_resident("this is a good") == 7
+    tokens, computed = model.make_resident("this is a good")
+    assert len(tokens) == computed == 7
     cached = model.score(model.encode_prompt(prompt), [[3], [4, 5]])
     assert cached.logprobs == plain.logprobs
     assert (plain.usage.num_cached_tokens, cached.usage.num_cached_tokens) == (0, 7)
@@ -106,7 +116,7 @@ def test_labels_without_tokens_are_refused(model: LanguageModel, labels: list[li
 def test_labels_outside_the_vocabulary_are_refused(model: LanguageModel, label: list[int]) -> None:
     with pytest.raises(EngineError, match="label"):
         model.score(TOKENS, [[3], label])
-    assert model.slots.busy == 0
+    assert calls(model) == 0
 
 
 @pytest.mark.parametrize(
@@ -126,9 +136,3 @@ def test_label_tokens_are_those_behind_the_prompt(
     assert byte_level.decode(tokens) == expected
     if prompt and not prompt.endswith("goo"):
         assert byte_level.encode(prompt) + tokens == byte_level.encode(prompt + label)
-
-
-def test_log_softmax_is_exact_for_large_logits() -> None:
-    logits = np.array([[1e4, 1e4 - 1.0, -1e4]], dtype=np.float32)
-    expected = -math.log1p(math.exp(-1.0))
-    assert log_softmax(logits)[0].tolist() == pytest.approx([expected, expected - 1.0, expected - 2e4], abs=1e-12)

@@ -1,6 +1,7 @@
+"""What a stream says: its text, its end, its figures; and that nothing but the request has a part in them."""
+
 from __future__ import annotations
 
-import gc
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,10 +12,11 @@ import pytest
 from edge_autoglm.errors import EngineError, PromptTooLong, RequestError
 from edge_autoglm.runtime.engine import Chunk, Logits
 from edge_autoglm.runtime.engines.scripted_engine import ScriptedEngine
-from edge_autoglm.runtime.model import LanguageModel
+from edge_autoglm.runtime.model import LanguageModel, ModelLimits
 from edge_autoglm.runtime.text.tokenizer import Tokenizer
 from edge_autoglm.values import SamplingParams
 from tests.checkpoints import VOCAB_SIZE
+from tests.waiting import wait_until
 
 EOS = 2
 PROMPT = "<|im_start|>user\nis this film good?"
@@ -25,7 +27,7 @@ def scripted(tokenizer: Tokenizer, answer: str, slots: int = 2, capacity: int = 
     prompt, rest = tokenizer.encode(PROMPT), tokenizer.encode(answer)
     script = {(*prompt, *rest[:n]): token for n, token in enumerate([*rest, *([EOS] if end else [])])}
     engine = ScriptedEngine(VOCAB_SIZE, slots, capacity, script=script)
-    return LanguageModel(engine, tokenizer, None, [EOS], None, seed=0, slot_timeout=20.0)
+    return LanguageModel(engine, tokenizer, None, [EOS], None, seed=0)
 
 
 def run(model: LanguageModel, prompt: str = PROMPT, **settings: object) -> tuple[str, str | None]:
@@ -96,7 +98,6 @@ def test_a_stop_text_counts_the_tokens_that_were_run(byte_level: Tokenizer) -> N
     stream = model.stream(model.encode_prompt(PROMPT), SamplingParams(stop=(" and",)))
     assert stream.read() == " good"
     assert stream.usage.new_tokens == 2
-    assert model.slots.free == 2
 
 
 def test_times_add_up(byte_level: Tokenizer) -> None:
@@ -112,86 +113,6 @@ def test_times_add_up(byte_level: Tokenizer) -> None:
     assert ended.total >= running.total
 
 
-def test_a_stream_that_was_not_begun_holds_no_slot(byte_level: Tokenizer) -> None:
-    model = scripted(byte_level, " good")
-    stream = model.stream(model.encode_prompt(PROMPT), SamplingParams())
-    assert model.slots.free == 2
-    stream.close()
-    assert list(stream) == []
-
-
-def test_an_early_close_frees_the_slot(byte_level: Tokenizer) -> None:
-    model = scripted(byte_level, " good and great")
-    with model.stream(model.encode_prompt(PROMPT), SamplingParams()) as stream:
-        assert next(stream) == " good"
-        assert model.slots.busy == 1
-    assert model.slots.busy == 0
-    assert stream.text == " good"
-    assert stream.finish_reason is None
-    stream.close()
-
-
-def test_a_dropped_stream_frees_the_slot_without_the_garbage_collector(byte_level: Tokenizer) -> None:
-    model = scripted(byte_level, " good and great")
-    stream = model.stream(model.encode_prompt(PROMPT), SamplingParams())
-    next(stream)
-    assert model.slots.busy == 1
-    gc.disable()
-    try:
-        del stream
-        assert model.slots.busy == 0
-    finally:
-        gc.enable()
-
-
-class FailingEngine(ScriptedEngine):
-    """Breaks at the n-th forward call."""
-
-    calls_left = 0
-
-    def forward(self, chunks: Sequence[Chunk]) -> list[Logits]:
-        self.calls_left -= 1
-        if self.calls_left < 0:
-            raise EngineError("the device is gone", "Plug it in.")
-        return super().forward(chunks)
-
-
-@pytest.mark.parametrize("calls", [0, 1, 3])
-def test_an_error_on_the_way_frees_the_slot(byte_level: Tokenizer, calls: int) -> None:
-    engine = FailingEngine(VOCAB_SIZE, slots=1)
-    engine.calls_left = calls
-    model = LanguageModel(engine, byte_level, None, [EOS], None, prefill_chunk=4)
-    with pytest.raises(EngineError, match="device"):
-        model.stream(model.encode_prompt(PROMPT), SamplingParams()).read()
-    assert model.slots.free == 1
-    engine.calls_left = 1000
-    model.stream(model.encode_prompt(PROMPT), SamplingParams(max_new_tokens=3)).read()
-
-
-def test_a_closed_model_refuses_and_frees(byte_level: Tokenizer) -> None:
-    model = scripted(byte_level, " good and great")
-    stream = model.stream(model.encode_prompt(PROMPT), SamplingParams())
-    next(stream)
-    model.close()
-    model.close()
-    with pytest.raises(EngineError, match="closed"):
-        next(stream)
-    assert model.slots.busy == 0
-
-
-def test_no_slot_in_time_is_a_request_error(byte_level: Tokenizer) -> None:
-    engine = ScriptedEngine(VOCAB_SIZE, slots=1)
-    model = LanguageModel(engine, byte_level, None, [EOS], None, slot_timeout=0.01)
-    tokens = model.encode_prompt(PROMPT)
-    with model.stream(tokens, SamplingParams()) as first:
-        next(first)
-        with pytest.raises(RequestError, match="became free"):
-            model.stream(tokens, SamplingParams()).read()
-        with pytest.raises(RequestError, match="became free"):
-            model.score(tokens, [[5]])
-    model.stream(tokens, SamplingParams(max_new_tokens=1)).read()
-
-
 @pytest.mark.parametrize("chunk", [2, 3, 256])
 @pytest.mark.parametrize("resident", ["", "<|im_start|>user\nis this", PROMPT])
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
@@ -201,7 +122,9 @@ def test_chunks_and_prefixes_never_change_an_answer(
     params = SamplingParams(max_new_tokens=20, temperature=temperature, seed=3)
     plain = LanguageModel(ScriptedEngine(VOCAB_SIZE), byte_level, None, [EOS], None)
     tokens = plain.encode_prompt(PROMPT)
-    model = LanguageModel(ScriptedEngine(VOCAB_SIZE), byte_level, None, [EOS], None, prefill_chunk=chunk)
+    model = LanguageModel(
+        ScriptedEngine(VOCAB_SIZE), byte_level, None, [EOS], None, limits=ModelLimits(prefill_chunk=chunk)
+    )
     model.make_resident(resident)
     stream = model.stream(tokens, params)
     assert stream.read() == plain.stream(tokens, params).read()
@@ -210,7 +133,9 @@ def test_chunks_and_prefixes_never_change_an_answer(
 
 def test_many_threads_get_the_answers_that_they_get_alone(byte_level: Tokenizer) -> None:
     def fresh() -> LanguageModel:
-        return LanguageModel(ScriptedEngine(VOCAB_SIZE, slots=3), byte_level, None, [EOS], None, prefill_chunk=4)
+        return LanguageModel(
+            ScriptedEngine(VOCAB_SIZE, slots=3), byte_level, None, [EOS], None, limits=ModelLimits(prefill_chunk=4)
+        )
 
     alone, model = fresh(), fresh()
     model.make_resident("<|im_start|>user\nis this")
@@ -227,11 +152,13 @@ def test_many_threads_get_the_answers_that_they_get_alone(byte_level: Tokenizer)
     with ThreadPoolExecutor(len(prompts)) as pool:
         for answers, wanted in zip(pool.map(ask, prompts), expected, strict=True):
             assert answers == [wanted] * 5
-    assert model.slots.free == 3
+    wait_until(lambda: model.scheduler.busy == 0)
 
 
 def test_streams_closed_at_any_point_by_any_thread_free_their_slots(byte_level: Tokenizer) -> None:
-    model = LanguageModel(ScriptedEngine(VOCAB_SIZE, slots=2), byte_level, None, [EOS], None, prefill_chunk=4)
+    model = LanguageModel(
+        ScriptedEngine(VOCAB_SIZE, slots=2), byte_level, None, [EOS], None, limits=ModelLimits(prefill_chunk=4)
+    )
     tokens = model.encode_prompt(PROMPT)
     whole = list(model.stream(tokens, SamplingParams(max_new_tokens=20)))
 
@@ -242,7 +169,7 @@ def test_streams_closed_at_any_point_by_any_thread_free_their_slots(byte_level: 
 
     with ThreadPoolExecutor(6) as pool:
         assert all(pool.map(ask, range(200)))
-    assert (model.slots.free, model.slots.waiting) == (2, 0)
+    wait_until(lambda: (model.scheduler.busy, model.scheduler.waiting) == (0, 0))
 
 
 def test_streams_interleave_token_by_token(byte_level: Tokenizer) -> None:
@@ -289,7 +216,7 @@ def test_empty_prompts_are_refused(byte_level: Tokenizer) -> None:
 
 def test_settings_out_of_range_are_refused(byte_level: Tokenizer) -> None:
     with pytest.raises(RequestError, match="prefill_chunk is 1"):
-        LanguageModel(ScriptedEngine(VOCAB_SIZE), byte_level, None, [EOS], None, prefill_chunk=1)
+        ModelLimits(prefill_chunk=1)
     model = LanguageModel(ScriptedEngine(VOCAB_SIZE), byte_level, None, [EOS], None)
     with pytest.raises(RequestError, match="seed is -3"):
         model.stream([5], SamplingParams(seed=-3))
@@ -309,7 +236,7 @@ def test_logits_that_are_no_numbers_are_an_error(byte_level: Tokenizer) -> None:
             model.stream([5, 6], SamplingParams(temperature=temperature)).read()
     with pytest.raises(EngineError, match="logit of nan"):
         model.score([5, 6], [[1]])
-    assert model.slots.busy == 0
+    wait_until(lambda: model.scheduler.busy == 0)
 
 
 def sampled(model: LanguageModel, seed: int | None = None) -> str:
@@ -334,12 +261,12 @@ def test_greedy_requests_and_forks_do_not_disturb_the_seeds(byte_level: Tokenize
     assert [sampled(busy), sampled(busy.fork(1))] == expected
 
 
-def test_a_fork_answers_the_same_and_has_its_own_slots(byte_level: Tokenizer) -> None:
+def test_a_fork_answers_the_same_in_its_own_slots_and_outlives_its_model(byte_level: Tokenizer) -> None:
     model = scripted(byte_level, " good and great")
     model.make_resident(PROMPT)
     fork = model.fork(1)
-    assert len(fork.prefixes) == 0
-    assert (fork.slots.free, model.slots.free) == (1, 2)
+    assert fork.kv is model.kv
+    assert (fork.engine.facts.slots, model.engine.facts.slots) == (1, 2)
     assert fork.fingerprint == model.fingerprint
     model.close()
     assert run(fork) == (" good and great", "eos")

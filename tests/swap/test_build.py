@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from edge_autoglm.errors import EngineError, PromptTooLong, SwapError, TemplateError
+from edge_autoglm.errors import EngineError, MemoryBudgetExceeded, PromptTooLong, SwapError, TemplateError
 from edge_autoglm.prompts import Variant
 from edge_autoglm.runtime.engines.scripted_engine import ScriptedEngine
+from edge_autoglm.runtime.kv.store import KVStore
 from edge_autoglm.runtime.model import LanguageModel
 from edge_autoglm.runtime.text.chat import ChatTemplate
 from edge_autoglm.swap.build import build_generation
@@ -67,7 +68,8 @@ def test_a_new_policy_runs_no_forward_pass(engine: HookedEngine, counter: TokenC
     third = next_generation(second, policy=make_policy(seed=2))
     assert counter.tokens == 0
     assert third.resident == first.resident
-    assert third.model.prefixes.nbytes == first.model.prefixes.nbytes > 0
+    assert third.model.kv is first.model.kv
+    assert third.model.kv.stats.pinned_bytes == third.model.kv.stats.nbytes > 0
 
 
 class CountingChat(ChatTemplate):
@@ -98,14 +100,38 @@ def test_a_new_prompt_set_runs_over_what_is_new_in_it_only(engine: HookedEngine,
     assert second.resident["reply", "asked"] == first.resident["reply", "asked"]
 
 
-def test_prefixes_of_dropped_variants_are_not_passed_on(engine: HookedEngine) -> None:
+def test_prefixes_of_dropped_variants_may_be_evicted_once_their_generation_is_gone(engine: HookedEngine) -> None:
     first = first_generation(make_model(engine), make_catalogue(asking("asked", LONG)))
     second = next_generation(first, catalogue=make_catalogue(asking("asked", "Say how it was.")))
     fresh = first_generation(make_model(), make_catalogue(asking("asked", "Say how it was.")))
-    assert second.model.prefixes.nbytes == fresh.model.prefixes.nbytes
-    prompt = second.model.encode_prompt(f"{LONG}\nText: It was late.\nAnswer:")
-    _, found = second.model.prefixes.longest(prompt) or (None, 0)
-    assert TOKENIZER.decode(prompt[:found]) == "Say"
+    kv, dropped = second.model.kv, first.resident["reply", "asked"]
+    both = kv.stats.pinned_bytes
+    first.retire()
+    assert kv.stats.pinned_bytes == fresh.model.kv.stats.pinned_bytes < both
+    assert kv.stats.nbytes == both, "evictable, not freed"
+    assert kv.covered(dropped.prefix) == dropped.tokens
+    second.retire()
+    assert kv.stats.pinned_bytes == 0
+
+
+def test_a_prompt_set_that_comes_back_finds_its_prefixes_held(engine: HookedEngine, counter: TokenCounter) -> None:
+    first = first_generation(make_model(engine), make_catalogue(asking("asked", LONG)))
+    second = next_generation(first, catalogue=make_catalogue(asking("asked", "Say how it was.")))
+    first.retire()
+    counter.tokens = 0
+    third = next_generation(second, catalogue=make_catalogue(asking("asked", LONG)))
+    assert counter.tokens == 0
+    assert third.resident["reply", "asked"] == first.resident["reply", "asked"]
+
+
+def test_prefixes_that_the_kv_budget_has_no_room_for_are_an_error_that_names_the_variant() -> None:
+    engine = HookedEngine(scripted(), TokenCounter())
+    kv = KVStore(engine.facts.fingerprint, 10 * engine.facts.kv_bytes_per_token)
+    model = LanguageModel(engine, TOKENIZER, ChatTemplate(CHAT_TEMPLATE), [EOS], None, kv)
+    with pytest.raises(MemoryBudgetExceeded, match=r"task reply, variant asked: .*budget"):
+        first_generation(model)
+    assert engine.closed == 1
+    assert kv.stats.pinned_bytes == 0
 
 
 def test_another_model_shares_nothing() -> None:
@@ -120,7 +146,10 @@ def test_prefixes_outlive_the_generation_that_computed_them(engine: HookedEngine
     second = next_generation(first)
     first.retire()
     assert first.freed
+    counter.tokens = 0
+    prompt = second.model.encode_prompt("Say how it was.\nText: It was late.\nAnswer:")
     assert answer(second) == "fine"
+    assert counter.tokens == len(prompt) - second.resident["reply", "asked"].tokens + len(TOKENIZER.encode("fine"))
 
 
 def test_progress_counts_the_variants() -> None:

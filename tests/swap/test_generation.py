@@ -4,7 +4,9 @@ import pytest
 
 from edge_autoglm.errors import EngineError, SwapError
 from edge_autoglm.swap.generation import Generation
+from edge_autoglm.values import SamplingParams
 from tests.swap.world import HookedEngine, TokenCounter, answer, first_generation, make_model, scripted
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -30,6 +32,19 @@ def test_it_is_freed_when_its_last_lease_ends_after_retirement(generation: Gener
         answer(generation)
     generation.retire()
     assert engine.closed == 1
+
+
+def test_a_lease_that_ends_with_its_request_frees_the_model_from_the_models_own_thread(
+    generation: Generation, engine: HookedEngine
+) -> None:
+    generation.acquire()
+    stream = generation.model.stream([5, 6, 7], SamplingParams(max_new_tokens=20))
+    stream.future.add_done_callback(lambda _: generation.release())
+    generation.retire()
+    assert stream.read()
+    wait_until(lambda: engine.closed == 1)
+    assert (generation.leases, generation.freed) == (0, True)
+    assert generation.model.kv.stats.pinned_bytes == 0
 
 
 def test_leases_that_end_before_retirement_free_nothing(generation: Generation) -> None:

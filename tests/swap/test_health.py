@@ -19,6 +19,7 @@ from edge_autoglm.swap.answers import Probe, fault_of
 from edge_autoglm.swap.comparison import latency_ratio, mean_kl
 from edge_autoglm.swap.generation import Generation
 from edge_autoglm.swap.health import HealthPolicy, HealthReport, check
+from edge_autoglm.values import SamplingParams
 from tests.checkpoints import VOCAB_SIZE
 from tests.runtime.tokenizers_for_tests import byte_fallback_json
 from tests.swap.world import (
@@ -35,9 +36,11 @@ from tests.swap.world import (
     make_policy,
     next_generation,
     not_a_number,
+    script,
     scripted,
     text_task,
 )
+from tests.waiting import GatedEngine, wait_until
 
 UNTIMED = HealthPolicy(max_latency_ratio=None)
 """For scripted engines, whose passes are so short that the scheduler decides how long they take."""
@@ -276,10 +279,20 @@ def test_neither_model_always_runs_first() -> None:
     assert sorted(rounds) == [("active", "candidate")] * 2 + [("candidate", "active")] * 2
 
 
-def test_a_check_leaves_all_slots_of_the_active_generation_to_the_requests(active: Generation) -> None:
+def test_a_check_leaves_all_slots_of_the_active_generation_to_the_requests() -> None:
+    engine = GatedEngine(VOCAB_SIZE, slots=2, script=script({"Answer:": "fine"}))
+    engine.open_gate()
+    active = first_generation(make_model(engine))
     candidate = next_generation(active, model=make_model(lookalike()))
-    with active.model.slots.acquire(0), active.model.slots.acquire(0):
-        assert check(candidate, active, UNTIMED).passed
+    engine.hold()
+    streams = [active.model.stream([5, 6, 7], SamplingParams(max_new_tokens=3)) for _ in range(2)]
+    wait_until(lambda: active.model.scheduler.busy == 2)
+    report = check(candidate, active, UNTIMED)
+    assert report.passed, report.reasons
+    assert active.model.scheduler.busy == 2, "no pass of the active generation was needed"
+    engine.open_gate()
+    for stream in streams:
+        assert stream.read()
 
 
 def test_catalogues_without_probes_are_compared_on_common_texts() -> None:

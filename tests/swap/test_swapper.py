@@ -238,8 +238,12 @@ def submit_until_refused(swapper: Swapper) -> None:
         swapper.submit(next_generation)
 
 
+def standby_threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name.startswith("edge-autoglm-standby")}
+
+
 def test_closing_ends_the_thread_and_answers_everyone_who_waits(buffer: DoubleBuffer) -> None:
-    before = set(threading.enumerate())
+    before = standby_threads()
     swapper = Swapper(buffer)
     building, proceed = threading.Event(), threading.Event()
 
@@ -250,8 +254,7 @@ def test_closing_ends_the_thread_and_answers_everyone_who_waits(buffer: DoubleBu
 
     running, waiting = swapper.submit(build), swapper.submit(next_generation)
     assert building.wait(WAIT)
-    [thread] = set(threading.enumerate()) - before
-    assert thread.name.startswith("edge-autoglm-standby")
+    [thread] = standby_threads() - before
     closing = threading.Thread(target=swapper.close)
     closing.start()
     # The build goes on only once nothing more is accepted, so that what waits is certain to find the swapper closed.
@@ -262,7 +265,8 @@ def test_closing_ends_the_thread_and_answers_everyone_who_waits(buffer: DoubleBu
     closing.join(WAIT)
     assert running.result(WAIT) == Swapped(2)
     assert waiting.result(WAIT) == Rejected("the runtime was closed before the build began")
-    assert set(threading.enumerate()) == before
+    assert not thread.is_alive()
+    assert standby_threads() == before
 
 
 def test_a_closed_buffer_rejects_the_candidate(swapper: Swapper, buffer: DoubleBuffer) -> None:

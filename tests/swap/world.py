@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from edge_autoglm.learn.policy import FrozenPolicy, VariantPolicy
 from edge_autoglm.prompts import Catalogue, Task, Variant, render
-from edge_autoglm.runtime.engine import Chunk, Engine, EngineFacts, KVPrefix, Logits
+from edge_autoglm.runtime.engine import Chunk, Engine, EngineFacts, KVSegment, Logits
 from edge_autoglm.runtime.engines.scripted_engine import ScriptedEngine
 from edge_autoglm.runtime.model import LanguageModel
 from edge_autoglm.runtime.text.chat import ChatTemplate
@@ -58,11 +58,11 @@ class HookedEngine:
     def truncate(self, slot: int, length: int) -> None:
         self.inner.truncate(slot, length)
 
-    def copy_out(self, slot: int, length: int) -> KVPrefix:
-        return self.inner.copy_out(slot, length)
+    def copy_out(self, slot: int, begin: int, end: int) -> KVSegment:
+        return self.inner.copy_out(slot, begin, end)
 
-    def copy_in(self, slot: int, prefix: KVPrefix, length: int | None = None) -> None:
-        self.inner.copy_in(slot, prefix, length)
+    def copy_in(self, slot: int, segments: Sequence[KVSegment], length: int | None = None) -> None:
+        self.inner.copy_in(slot, segments, length)
 
     def fork(self, slots: int) -> HookedEngine:
         return HookedEngine(self.inner.fork(slots), self.hook)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
-
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read at the import of ONNX Runtime
-
 import onnxruntime as ort
 
 from edge_autoglm.export.graph.builder import GraphBuilder
@@ -17,6 +13,7 @@ from edge_autoglm.export.graph.decoder import DecoderGraph
 from edge_autoglm.export.graph.weight_file import InlineWeights
 from edge_autoglm.export.spec import DecoderSpec
 from edge_autoglm.export.weights import Array, LayerWeights, Matrix
+from edge_autoglm.runtime.engines.ort_model import session_options
 
 INPUTS = {"qkv": "attention_norm", "output": "attended", "gate_up": "mlp_norm", "down": "gated"}
 """Field of `LayerWeights` -> the node of its layer that it multiplies."""
@@ -34,11 +31,8 @@ def open_session(graph: bytes, threads: int, spin: bool = False) -> ort.Inferenc
         spin: Whether idle threads wait actively, as the engine's do. Between the steps of a calibration they would take
             the cores from NumPy.
     """
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
+    options = session_options(threads)
     options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spin else "0")
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.x64quantprecision", "1")  # as in the engine
     return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_autoglm.export.quantize.blocks import pack_levels
+from edge_autoglm.export.quantize.rows import MAX_LEVEL, row_scales, second_of_pair
 from edge_autoglm.export.weights import BlockWeights, RowWeights
 
 Array = npt.NDArray[np.float32]
@@ -18,7 +19,6 @@ Array = npt.NDArray[np.float32]
 _DAMPING = 0.1
 """Share of the mean diagonal of H that is added to it. The paper adds 0.01; on texts of other kinds than the
 calibration text, 0.1 leaves 3 to 5 % less error in every matrix (36,000 tokens, SmolLM2-135M)."""
-_MAX_LEVEL = 127
 _SHRINKS = np.linspace(1.0, 0.7, 9)
 """Ranges tried for a block, as shares of its own: clipping an outlier may serve the others better."""
 
@@ -50,15 +50,16 @@ def quantize_gptq(weight: Array, moments: npt.NDArray[np.float64], bits: int, bl
 
 def quantize_rows_gptq(weight: Array, moments: npt.NDArray[np.float64]) -> RowWeights:
     """Quantise ``[out, in]`` weights to int8 with one scale a row; arguments as in `quantize_gptq`."""
-    scales = np.maximum(np.abs(weight).max(axis=1) / np.float32(_MAX_LEVEL), np.finfo(np.float32).tiny)
-    middle = np.full(len(weight), _MAX_LEVEL + 1, dtype=np.float32)
-    levels, _, _ = _sweep(weight, moments, 8, _SWEPT, lambda values, importance: (scales, middle))
+    importance = moments.diagonal().astype(np.float32)
+    scales = np.maximum(row_scales(weight, importance), np.finfo(np.float32).tiny)
+    middle = np.full(len(weight), MAX_LEVEL + 1, dtype=np.float32)
+    levels, _, _ = _sweep(weight, moments, 8, _SWEPT, lambda values, importance: (scales, middle), in_pairs=True)
     data = levels.reshape(len(weight), -1)[:, : weight.shape[1]]
-    return RowWeights((data.astype(np.int16) - (_MAX_LEVEL + 1)).astype(np.int8), scales)
+    return RowWeights((data.astype(np.int16) - (MAX_LEVEL + 1)).astype(np.int8), scales)
 
 
 def _sweep(
-    weight: Array, moments: npt.NDArray[np.float64], bits: int, block: int, grid: Grid
+    weight: Array, moments: npt.NDArray[np.float64], bits: int, block: int, grid: Grid, in_pairs: bool = False
 ) -> tuple[npt.NDArray[np.uint8], Array, Array]:
     """Levels ``[out, blocks, block]``, and scales and zero points ``[out, blocks]``."""
     rows, columns = weight.shape
@@ -77,7 +78,7 @@ def _sweep(
         here = slice(step * block, (step + 1) * block)
         behind = slice((step + 1) * block, None)
         scale, zero = grid(rest[here], importance[here])
-        rounded, errors = _round_block(rest[here], upper[here, here], scale, zero, bits)
+        rounded, errors = _round_block(rest[here], upper[here, here], scale, zero, bits, in_pairs)
         rest[behind] -= upper[here, behind].T @ errors
         levels[:, index], scales[:, index], zeros[:, index] = rounded.T, scale, zero
     return levels, scales, zeros
@@ -115,7 +116,7 @@ def _best_grid(values: Array, importance: Array, bits: int) -> tuple[Array, Arra
 
 
 def _round_block(
-    values: Array, upper: Array, scale: Array, zero: Array, bits: int
+    values: Array, upper: Array, scale: Array, zero: Array, bits: int, in_pairs: bool
 ) -> tuple[npt.NDArray[np.uint8], Array]:
     """Levels ``[block, rows]`` and the errors that the columns behind are to make up for."""
     values = values.copy()
@@ -123,6 +124,8 @@ def _round_block(
     levels = np.empty(values.shape, dtype=np.uint8)
     for column in range(len(values)):
         level = np.clip(np.rint(values[column] / scale) + zero, 0, 2**bits - 1)
+        if in_pairs and column % 2:
+            level = second_of_pair(level - zero, levels[column - 1] - zero) + zero
         levels[column] = level
         errors[column] = (values[column] - (level - zero) * scale) / upper[column, column]
         values[column + 1 :] -= upper[column, column + 1 :, None] * errors[column]

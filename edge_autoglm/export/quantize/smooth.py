@@ -14,12 +14,11 @@ from dataclasses import replace
 import numpy as np
 
 from edge_autoglm.export.quantize.forms import InputStatistics
-from edge_autoglm.export.quantize.rows import dequantize_rows, quantize_rows
+from edge_autoglm.export.quantize.rows import MAX_LEVEL, dequantize_rows, quantize_rows
 from edge_autoglm.export.spec import DecoderSpec
 from edge_autoglm.export.weights import Array, Dense, LayerWeights, Linear
 
 _ALPHAS = (0.4, 0.5, 0.55, 0.6, 0.65, 0.7, 0.8)
-_MAX_LEVEL = np.float32(127)
 
 
 def smooth(
@@ -82,7 +81,8 @@ def _best_factors(spec: DecoderSpec, name: str, seen: InputStatistics, linear: L
 
 def _quantized_product(inputs: Array, weight: Array) -> Array:
     """What the engine computes: 8-bit rows of the weights, 8-bit activations with a scale a token."""
-    scale = np.maximum(np.abs(inputs).max(axis=1, keepdims=True), np.finfo(np.float32).tiny) / _MAX_LEVEL
+    largest = np.maximum(np.abs(inputs).max(axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    scale = largest / np.float32(MAX_LEVEL)
     rounded: Array = np.rint(inputs / scale) * scale
     return rounded @ dequantize_rows(quantize_rows(weight)).T
 

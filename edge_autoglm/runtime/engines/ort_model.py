@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-
-# ONNX Runtime reads this at import; a device app must not report home.
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import numpy as np
 import onnxruntime as ort
@@ -34,7 +30,9 @@ class OrtModel:
         self.context_length = context_length
         self.lock = FairLock()
         try:
-            self.session = ort.InferenceSession(str(graph), _options(threads), providers=["CPUExecutionProvider"])
+            self.session = ort.InferenceSession(
+                str(graph), session_options(threads), providers=["CPUExecutionProvider"]
+            )
         except Exception as error:  # ONNX Runtime raises a dozen unrelated types here
             raise DamagedBundle(
                 f"{graph}: ONNX Runtime cannot load the graph: {_first_line(error)}", "Export the bundle again."
@@ -47,15 +45,14 @@ class OrtModel:
         self.vocab_size = next(value for value in self.session.get_outputs() if value.name == "logits").shape[1]
 
 
-def _options(threads: int) -> ort.SessionOptions:
+def session_options(threads: int) -> ort.SessionOptions:
+    """Settings under which every graph of ours runs, so that a calibration computes what the engine will."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     # Shapes change with every prefill chunk; a memory pattern kept for each would only grow.
     options.enable_mem_pattern = False
-    # Integer products saturate on CPUs without VNNI unless ONNX Runtime is told to widen them.
-    options.add_session_config_entry("session.x64quantprecision", "1")
     # Threads spin between the operators of a step, which is what makes decoding fast, and stop at its end.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     return options

@@ -19,10 +19,18 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_autoglm.runtime.engine import Chunk, EngineFacts, KVPrefix, Logits
+from edge_autoglm.runtime.engine import Chunk, EngineFacts, KVSegment, Logits
+from edge_autoglm.runtime.engines.kv_memory import empty_kv
 from edge_autoglm.runtime.engines.ort_model import OrtModel
 from edge_autoglm.runtime.engines.past_step import PastStep
-from edge_autoglm.runtime.engines.slot_checks import check_chunks, check_held, check_open, check_prefix, check_slot
+from edge_autoglm.runtime.engines.slot_checks import (
+    check_chunks,
+    check_held,
+    check_open,
+    check_range,
+    check_segments,
+    check_slot,
+)
 
 PAGE = 32
 """Tokens. Twice as many would prefill long prompts faster and make a short rest behind a prefix twice as dear."""
@@ -41,7 +49,7 @@ class PastEngine:
     def __init__(self, model: OrtModel, slots: int, capacity: int) -> None:
         self._model = model
         self._step = PastStep(model)
-        self._kv = np.zeros((2 * model.layers, slots, model.kv_heads, capacity, model.head_dim), dtype=np.float32)
+        self._kv = empty_kv((2 * model.layers, slots, model.kv_heads, capacity, model.head_dim), np.dtype(np.float32))
         self._tokens = np.zeros((slots, capacity), dtype=np.int64)
         self._lengths = [0] * slots
         self._closed = False
@@ -105,23 +113,24 @@ class PastEngine:
         check_held(slot, length, self._lengths, self._facts)
         self._lengths[slot] = length
 
-    def copy_out(self, slot: int, length: int) -> KVPrefix:
+    def copy_out(self, slot: int, begin: int, end: int) -> KVSegment:
         """See `Engine`."""
         check_open(self._closed)
-        check_held(slot, length, self._lengths, self._facts)
-        arrays = (self._kv[:, slot, :, :length].copy(), self._tokens[slot, :length].copy())
+        check_range(slot, begin, end, self._lengths, self._facts)
+        arrays = (self._kv[:, slot, :, begin:end].copy(), self._tokens[slot, begin:end].copy())
         for array in arrays:
             array.flags.writeable = False
-        return KVPrefix(self._facts.fingerprint, length, arrays)
+        return KVSegment(self._facts.fingerprint, begin, end - begin, arrays, token_axes=(2, 0))
 
-    def copy_in(self, slot: int, prefix: KVPrefix, length: int | None = None) -> None:
+    def copy_in(self, slot: int, segments: Sequence[KVSegment], length: int | None = None) -> None:
         """See `Engine`."""
         check_open(self._closed)
-        count = prefix.length if length is None else length
-        check_prefix(slot, prefix, count, self._facts)
-        self._kv[:, slot, :, :count] = prefix.arrays[0][:, :, :count]
-        self._tokens[slot, :count] = prefix.arrays[1][:count]
-        self._lengths[slot] = count
+        used = check_segments(slot, segments, length, self._facts)
+        for segment, end in used:
+            kv, tokens = segment.arrays
+            self._kv[:, slot, :, segment.begin : end] = kv[:, :, : end - segment.begin]
+            self._tokens[slot, segment.begin : end] = tokens[: end - segment.begin]
+        self._lengths[slot] = used[-1][1] if used else 0
 
     def fork(self, slots: int) -> PastEngine:
         """See `Engine`."""
@@ -131,7 +140,7 @@ class PastEngine:
         """See `Engine`."""
         with self._model.lock:  # a step that runs now still writes to the KV state
             self._closed = True
-            self._kv = np.zeros((0, 0, 0, 0, 0), dtype=np.float32)
+            self._kv = empty_kv((0, 0, 0, 0, 0), np.dtype(np.float32))
 
 
 def _parts(begin: int, end: int) -> Iterator[tuple[int, int]]:

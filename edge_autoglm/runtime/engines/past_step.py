@@ -11,7 +11,7 @@ import numpy.typing as npt
 from edge_autoglm.runtime.engine import Logits
 from edge_autoglm.runtime.engines.ort_model import OrtModel
 
-KV = npt.NDArray[np.float32]
+KV = npt.NDArray[np.generic]
 
 
 class PastStep:

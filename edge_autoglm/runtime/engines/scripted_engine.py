@@ -9,8 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_autoglm.errors import EngineError
-from edge_autoglm.runtime.engine import Chunk, EngineFacts, KVPrefix, Logits
-from edge_autoglm.runtime.engines.slot_checks import check_chunks, check_held, check_open, check_prefix, check_slot
+from edge_autoglm.runtime.engine import Chunk, EngineFacts, KVSegment, Logits
+from edge_autoglm.runtime.engines.slot_checks import (
+    check_chunks,
+    check_held,
+    check_open,
+    check_range,
+    check_segments,
+    check_slot,
+)
 
 _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
@@ -85,6 +92,7 @@ class ScriptedEngine:
             capacity=capacity,
             kv_bytes_per_token=8,
             fingerprint=_fingerprint(vocab_size, seed, self._script),
+            exact_decode=True,
         )
         self._start = _mix((seed * _GOLDEN + 1) & _MASK)
         self._columns = np.arange(1, vocab_size + 1, dtype=np.uint64) * np.uint64(_GOLDEN)
@@ -116,20 +124,19 @@ class ScriptedEngine:
         del self._tokens[slot][length:]
         del self._hashes[slot][length:]
 
-    def copy_out(self, slot: int, length: int) -> KVPrefix:
-        """Copy the first ``length`` tokens of the slot."""
+    def copy_out(self, slot: int, begin: int, end: int) -> KVSegment:
+        """Copy tokens ``begin`` to ``end`` of the slot."""
         check_open(self._closed)
-        check_held(slot, length, self._lengths(), self._facts)
-        tokens = np.array(self._tokens[slot][:length], dtype=np.int64)
+        check_range(slot, begin, end, self._lengths(), self._facts)
+        tokens = np.array(self._tokens[slot][begin:end], dtype=np.int64)
         tokens.flags.writeable = False
-        return KVPrefix(self._facts.fingerprint, length, (tokens,))
+        return KVSegment(self._facts.fingerprint, begin, end - begin, (tokens,), token_axes=(0,))
 
-    def copy_in(self, slot: int, prefix: KVPrefix, length: int | None = None) -> None:
-        """Replace the slot's content by the first ``length`` tokens of a prefix."""
+    def copy_in(self, slot: int, segments: Sequence[KVSegment], length: int | None = None) -> None:
+        """Replace the slot's content by the first ``length`` tokens of some segments."""
         check_open(self._closed)
-        count = prefix.length if length is None else length
-        check_prefix(slot, prefix, count, self._facts)
-        tokens = [int(token) for token in prefix.arrays[0][:count]]
+        used = check_segments(slot, segments, length, self._facts)
+        tokens = [int(token) for segment, end in used for token in segment.arrays[0][: end - segment.begin]]
         self._tokens[slot].clear()
         self._hashes[slot].clear()
         self._append(slot, tokens)

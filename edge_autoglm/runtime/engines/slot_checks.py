@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edge_autoglm.errors import EngineError, SlotFull
-from edge_autoglm.runtime.engine import Chunk, EngineFacts, KVPrefix
+from edge_autoglm.runtime.engine import Chunk, EngineFacts, KVSegment
 
 
 def check_open(closed: bool) -> None:
@@ -62,18 +62,47 @@ def check_held(slot: int, length: int, lengths: Sequence[int], facts: EngineFact
         )
 
 
-def check_prefix(slot: int, prefix: KVPrefix, length: int, facts: EngineFacts) -> None:
-    """The first ``length`` tokens of the prefix can be copied into the slot."""
+def check_range(slot: int, begin: int, end: int, lengths: Sequence[int], facts: EngineFacts) -> None:
+    """The slot holds tokens ``begin`` to ``end``."""
+    check_held(slot, end, lengths, facts)
+    if not 0 <= begin <= end:
+        raise EngineError(f"tokens {begin} to {end} of slot {slot} are no range", f"Begin between 0 and {end}.")
+
+
+def check_segments(
+    slot: int, segments: Sequence[KVSegment], length: int | None, facts: EngineFacts
+) -> list[tuple[KVSegment, int]]:
+    """The first ``length`` tokens of the segments can be copied into the slot.
+
+    Returns:
+        The segments to copy, each with the position behind the last token to take of it.
+    """
     check_slot(slot, facts)
-    if prefix.fingerprint != facts.fingerprint:
-        raise EngineError(
-            f"the KV prefix belongs to engine {prefix.fingerprint}, this one is {facts.fingerprint}",
-            "Compute the prefix anew with this engine.",
-        )
-    if not 0 <= length <= prefix.length:
-        raise EngineError(f"length {length} is outside the prefix of {prefix.length} tokens", "Name a length up to it.")
-    if length > facts.capacity:
+    end = _check_contiguous(segments, facts)
+    count = end if length is None else length
+    if not 0 <= count <= end:
+        raise EngineError(f"length {count} is outside segments of {end} tokens", "Name a length up to it.")
+    if count > facts.capacity:
         raise SlotFull(
-            f"a prefix of {length} tokens does not fit a slot of {facts.capacity}",
+            f"a prefix of {count} tokens does not fit a slot of {facts.capacity}",
             "Open the runtime with a larger context.",
         )
+    return [(segment, min(segment.end, count)) for segment in segments if segment.begin < count]
+
+
+def _check_contiguous(segments: Sequence[KVSegment], facts: EngineFacts) -> int:
+    """The segments are this engine's and follow one another from token 0; where they end."""
+    end = 0
+    for segment in segments:
+        if segment.fingerprint != facts.fingerprint:
+            raise EngineError(
+                f"a KV segment belongs to engine {segment.fingerprint}, this one is {facts.fingerprint}",
+                "Compute the prefix anew with this engine.",
+            )
+        if segment.begin != end:
+            raise EngineError(
+                f"a KV segment begins at token {segment.begin}, {end} was expected",
+                "Give all segments from token 0 on, in order.",
+            )
+        end = segment.end
+    return end

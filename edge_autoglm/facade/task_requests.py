@@ -1,0 +1,112 @@
+"""Requests of tasks: choose a variant, answer, remember the decision."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future
+from contextlib import ExitStack
+from dataclasses import replace
+
+from edge_autoglm.facade.answering import Answer, is_deterministic, stream_answer, submit_answer
+from edge_autoglm.facade.choosing import Choice, choose
+from edge_autoglm.facade.futures import finished, release_with, then
+from edge_autoglm.facade.response_cache import ResponseCache, held_bytes
+from edge_autoglm.facade.streams import ReplyStream
+from edge_autoglm.learn.features import ContextValue
+from edge_autoglm.learn.learner import Learner
+from edge_autoglm.prompts import Task
+from edge_autoglm.runtime.model import Urgency
+from edge_autoglm.swap.buffer import DoubleBuffer
+from edge_autoglm.swap.generation import Generation
+from edge_autoglm.values import Reply, Timings
+
+Context = Mapping[str, ContextValue]
+
+
+class TaskRequests:
+    """Answers requests of tasks with the active generation, which each leases for as long as it runs. Thread-safe."""
+
+    def __init__(self, buffer: DoubleBuffer, learner: Learner, cache: ResponseCache) -> None:
+        self._buffer = buffer
+        self._learner = learner
+        self._cache = cache
+
+    def submit(
+        self, task: str, inputs: Mapping[str, str], context: Context | None, variant: str | None, urgency: Urgency
+    ) -> Future[Reply]:
+        """Answer a whole request; see ``Runtime.submit``."""
+        with ExitStack() as lease:
+            generation = lease.enter_context(self._buffer.lease())
+            asked = generation.catalogue.task(task)
+            choice = self._choose(generation, asked, inputs, context, variant)
+            answer, cached = self._answer(generation, asked, choice, inputs, urgency)
+            # First of the callbacks: whoever has the reply finds the lease ended.
+            release_with(answer, lease.pop_all())
+        return then(answer, lambda answered: self._reply(answered, choice, task, generation.number, cached))
+
+    def stream(
+        self, task: str, inputs: Mapping[str, str], context: Context | None, variant: str | None, urgency: Urgency
+    ) -> ReplyStream:
+        """Answer a request of a text task piece by piece; see ``Runtime.stream``."""
+        with ExitStack() as lease:
+            generation = lease.enter_context(self._buffer.lease())
+            asked = generation.catalogue.task(task)
+            choice = self._choose(generation, asked, inputs, context, variant)
+            pieces = stream_answer(generation.model, asked, choice.variant, inputs, urgency)
+            release_with(pieces.future, lease.pop_all())
+            self._record(choice, task, generation.number)
+            return ReplyStream(pieces, generation.number, choice.decision)
+
+    def _answer(
+        self, generation: Generation, task: Task, choice: Choice, inputs: Mapping[str, str], urgency: Urgency
+    ) -> tuple[Future[Answer], bool]:
+        """The answer, and whether it was given before."""
+        if not (self._cache.enabled and is_deterministic(task, choice.variant)):
+            return submit_answer(generation.model, task, choice.variant, inputs, urgency), False
+        started = time.perf_counter()
+        key = self._cache.key(generation.number, "task", task.name, choice.variant.name, sorted(inputs.items()))
+        held = self._cache.get(key)
+        if isinstance(held, Answer):
+            return finished(_again(held, time.perf_counter() - started)), True
+        answer = submit_answer(generation.model, task, choice.variant, inputs, urgency)
+
+        def remember(answered: Answer) -> Answer:
+            self._cache.put(key, answered, held_bytes(answered))
+            return answered
+
+        return then(answer, remember), False
+
+    def _choose(
+        self,
+        generation: Generation,
+        task: Task,
+        inputs: Mapping[str, str],
+        context: Context | None,
+        variant: str | None,
+    ) -> Choice:
+        return choose(generation.policy, task, inputs, context, variant, self._learner.key)
+
+    def _record(self, choice: Choice, task: str, generation: int) -> None:
+        self._learner.record(choice.decision, task, choice.arms, choice.features, generation)
+
+    def _reply(self, answered: Answer, choice: Choice, task: str, generation: int, cached: bool) -> Reply:
+        self._record(choice, task, generation)
+        return Reply(
+            id=choice.decision.id,
+            text=answered.text,
+            label=answered.label,
+            variant=choice.decision.arm,
+            propensity=choice.decision.propensity,
+            generation=generation,
+            usage=answered.usage,
+            timings=answered.timings,
+            scores=answered.scores,
+            from_cache=cached,
+        )
+
+
+def _again(answer: Answer, seconds: float) -> Answer:
+    """A held answer as it is given again: nothing ran for it."""
+    usage = replace(answer.usage, num_cached_tokens=answer.usage.prompt_tokens, new_tokens=0)
+    return replace(answer, usage=usage, timings=Timings(queue=0.0, ttft=seconds, total=seconds))
