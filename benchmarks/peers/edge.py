@@ -36,8 +36,9 @@ class EdgePeer:
         return {"edge-autoglm": edge_autoglm.__version__}
 
     def generate(self, prompts: Sequence[Prompt], new_tokens: int) -> list[Answer]:
-        """See `Peer`; the public API has no way to ignore the end-of-text token, so that an answer may be shorter."""
-        answer = partial(self._answer, SamplingParams(max_new_tokens=new_tokens), time.perf_counter())
+        """See `Peer`."""
+        params = SamplingParams(max_new_tokens=new_tokens, min_new_tokens=new_tokens)
+        answer = partial(self._answer, params, time.perf_counter())
         if len(prompts) == 1:
             return [answer(prompts[0])]
         return list(self._readers.map(answer, prompts))

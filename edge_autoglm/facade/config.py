@@ -23,7 +23,7 @@ class RuntimeConfig:
         promote_every: After so many rewards the learnt policy is checked and swapped in by itself; ``None`` leaves that
             to ``Runtime.learner.promote``.
         slot_timeout: Seconds that a request waits for a slot before it is refused.
-        max_waiting: Requests that may wait for a slot; one more is refused at once.
+        max_waiting: Requests of its own class or a higher one that may wait before one more is refused at once.
         prefill_chunk: Tokens of a prompt that run in one step.
         speculate: Verify several tokens a step by prompt look-up, on engines where that cannot change an answer.
         kv_cache_bytes: KV that is held beyond the requests that made it: resident prefixes and conversations.

@@ -9,9 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
+from edge_autoglm.export.calibration.layer_runner import open_session
+from edge_autoglm.export.graph.builder import GraphBuilder
+from edge_autoglm.export.graph.linear import project
+from edge_autoglm.export.graph.weight_file import InlineWeights
 from edge_autoglm.export.quantize.blocks import BLOCK_SIZE, dequantize_blocks, quantize_blocks
 from edge_autoglm.export.quantize.gptq import quantize_rows_gptq
 from edge_autoglm.export.quantize.rows import MAX_LEVEL, PAIR_SUM, dequantize_rows, quantize_rows, row_scales
+from edge_autoglm.export.weights import Linear
 
 
 @given(rows=st.integers(1, 5), columns=st.integers(1, 100), seed=st.integers(0, 2**16), scale=st.floats(1e-6, 1e6))
@@ -94,3 +99,15 @@ def _integer_product(data: npt.NDArray[np.int8]) -> bytes:
     graph = helper.make_graph([node], "product", [levels], [y], initializers)
     model: bytes = helper.make_model(graph, opset_imports=opsets, ir_version=10).SerializeToString()
     return model
+
+
+def test_a_row_of_zeros_stays_one_beside_others() -> None:
+    weight = np.random.default_rng(7).standard_normal((6, 32)).astype(np.float32)
+    graph = GraphBuilder(InlineWeights())
+    project(graph, "y", graph.input("x", TensorProto.FLOAT, ["B", "S", 32]), Linear(quantize_rows(weight), None))
+    graph.output("y", TensorProto.FLOAT, ["B", "S", 6])
+    x = np.random.default_rng(8).standard_normal((1, 3, 32)).astype(np.float32)
+    x[0, 1] = 0
+    [y] = open_session(graph.serialize("product"), threads=1).run(None, {"x": x})
+    assert not y[0, 1].any()
+    np.testing.assert_allclose(y[0, ::2], x[0, ::2] @ weight.T, rtol=0, atol=0.3)

@@ -80,6 +80,14 @@ def conversation(runtime: Runtime, text: str, **urgency: Any) -> tuple[str, str]
     return first, runtime.generate(messages, max_new_tokens=6, **urgency).text
 
 
+def run_many(runtime: Runtime) -> list[object]:
+    """Each reply has its reward: decisions that wait for one are remembered, and would look like a leak."""
+    replies = runtime.run_many("mood", [{"text": text} for text in TEXTS], variant="plain")
+    for reply in replies:
+        runtime.feedback(reply.id, 0.5)
+    return [_label(reply) for reply in replies]
+
+
 STREAMED: dict[str, Callable[..., Any]] = {
     "echo": lambda runtime, **urgency: runtime.stream("echo", {"text": TEXTS[2]}, variant="plain", **urgency),
     "greedy": lambda runtime, **urgency: runtime.generate_stream(TEXTS[3], SamplingParams(20), **urgency),
@@ -91,9 +99,7 @@ STREAMED: dict[str, Callable[..., Any]] = {
 BLOCKING: dict[str, Callable[..., object]] = {
     "score": lambda runtime, **urgency: runtime.score("the film is", LABELS, **urgency),
     "score_many": lambda runtime, **_: runtime.score_many(TEXTS, LABELS),
-    "run_many": lambda runtime, **_: [
-        _label(reply) for reply in runtime.run_many("mood", [{"text": text} for text in TEXTS], variant="plain")
-    ],
+    "run_many": lambda runtime, **_: run_many(runtime),
     "sample": lambda runtime, **urgency: [
         one.text
         for one in runtime.sample(TEXTS[1], 3, temperature=1.0, seed=5, max_new_tokens=6, **urgency).completions

@@ -13,7 +13,6 @@ from edge_autoglm.export.weights import BlockWeights, Dense, Linear, Matrix, Row
 _INT8_ACTIVATIONS = 4
 """``accuracy_level`` of MatMulNBits: activations are quantised to int8 a block at run time."""
 _ACTIVATION_ZERO = 128
-_SMALLEST = np.finfo(np.float32).tiny
 
 
 def project(graph: GraphBuilder, name: str, x: str, linear: Linear[Matrix]) -> str:
@@ -114,11 +113,10 @@ def _matmul_integer(graph: GraphBuilder, name: str, x: str, weight: str, scales:
     size = graph.op("Abs", f"{name}.abs", [x])
     axes = graph.constant("activation.axis", np.array([-1], dtype=np.int64))
     largest = graph.op("ReduceMax", f"{name}.largest", [size, axes], keepdims=1)
-    floor = graph.constant("activation.floor", np.array(_SMALLEST, dtype=np.float32))
-    largest = graph.op("Max", f"{name}.amax", [largest, floor])  # a row of zeros stays a row of zeros
     normed = graph.op("Div", f"{name}.normed", [x, largest])
     levels = graph.op("QuantizeLinear", f"{name}.levels", [normed, unit, shift])
     product = graph.contrib("MatMulIntegerToFloat", f"{name}.integer", [levels, weight, unit, scales, shift])
+    # A row of zeros has no levels (0 / 0); whatever integers stand for them, the product is finite, and ends as zero.
     return graph.op("Mul", name, [product, largest])
 
 

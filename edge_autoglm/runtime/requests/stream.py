@@ -29,7 +29,7 @@ class TokenStream:
         self.future = future
         channel = output.channel
         future.add_done_callback(lambda done: channel.end(None if done.cancelled() else done.exception()))
-        self._dropped = weakref.finalize(self, future.abandon)
+        self._dropped = weakref.finalize(self, future.interest.lose)
 
     def __iter__(self) -> Iterator[str]:
         return self

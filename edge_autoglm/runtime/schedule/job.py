@@ -39,19 +39,29 @@ Steps = Generator[Append, Logits, T]
 """Is sent logits ``[len(logits_at), vocab_size]`` for what it yields; what it returns is the result of the job."""
 
 
+class Interest:
+    """In the result of a job: the scheduler cancels a job once that is lost, at the end of the step that runs.
+
+    For finalizers, which must not cancel a future themselves: the garbage collector calls them on any thread, inside
+    whatever lock that thread holds. ``lose`` takes no lock, runs no callback, and keeps nothing of the request alive.
+    """
+
+    __slots__ = ("lost",)
+
+    def __init__(self) -> None:
+        self.lost = False
+
+    def lose(self) -> None:
+        """Say that nobody is left to ask for the result."""
+        self.lost = True
+
+
 class JobFuture(Future[T]):
     """Of the result of a job."""
 
-    abandoned = False
-    """Whether nobody is left to ask for the result."""
-
-    def abandon(self) -> None:
-        """Let the scheduler cancel it, at the end of the step that runs.
-
-        For finalizers: the garbage collector calls them on any thread, inside whatever lock that thread holds. This
-        takes no lock and runs no callback.
-        """
-        self.abandoned = True
+    def __init__(self) -> None:
+        super().__init__()
+        self.interest = Interest()
 
 
 @dataclass(eq=False, slots=True)
@@ -75,7 +85,7 @@ class Job(Generic[T]):
     @property
     def unwanted(self) -> bool:
         """Whether it need not go on."""
-        return self.future.abandoned or self.future.cancelled()
+        return self.future.interest.lost or self.future.cancelled()
 
     def succeed(self, result: T) -> None:
         """End it with a result, unless it is cancelled. To be called once; the same holds for ``fail``."""
@@ -87,7 +97,7 @@ class Job(Generic[T]):
 
     def _settle(self, settle: Callable[[], None]) -> None:
         try:
-            if self.future.abandoned:
+            if self.future.interest.lost:
                 self.future.cancel()
             # Also tells those who wait for a cancelled future by ``concurrent.futures.wait``.
             if self.future.set_running_or_notify_cancel():

@@ -10,8 +10,8 @@ SHORT = 17
 """Tokens up to which an ask counts as decoding: a new token, and 16 drafts to verify."""
 
 BESIDE = 64
-"""Tokens of prompts that run in one step beside other jobs, so that their streams do not stall. On two AVX2 cores,
-chunks of 64 run at 0.92 of the speed of chunks of 256."""
+"""Tokens of prompts that run in one step beside jobs that decode, so that their streams do not stall. On two AVX2
+cores, chunks of 64 run at 0.92 of the speed of chunks of 256."""
 
 
 def plan_step(running: Iterable[Running], prefill_chunk: int) -> list[tuple[Running, int]]:
@@ -28,15 +28,22 @@ def plan_step(running: Iterable[Running], prefill_chunk: int) -> list[tuple[Runn
     served = [job for job in jobs if job.job.priority == jobs[0].job.priority]
     decoding = [job for job in served if job.left <= SHORT]
     filling = [job for job in served if job.left > SHORT]
-    budget = prefill_chunk if len(served) == 1 else min(BESIDE, prefill_chunk)
-    return [*((job, job.left) for job in decoding), *_share(filling, budget)]
+    return [*((job, job.left) for job in decoding), *_share(filling, _budget(served, decoding, prefill_chunk))]
+
+
+def _budget(served: Sequence[Running], decoding: Sequence[Running], prefill_chunk: int) -> int:
+    """Tokens of prompts in one step: fewer where others wait for it, fewest where their streams do."""
+    if len(served) == 1:
+        return prefill_chunk
+    return min(BESIDE, prefill_chunk) if decoding else max(prefill_chunk // 2, MIN_CHUNK)
 
 
 def _share(filling: Sequence[Running], budget: int) -> list[tuple[Running, int]]:
-    shares = []
+    """Every chunk is a run over all weights: none is begun for a few tokens, and none is left for a few."""
+    shares: list[tuple[Running, int]] = []
     for job in filling:
-        if budget < MIN_CHUNK:
+        if shares and budget < SHORT:
             break
-        shares.append((job, budget))
+        shares.append((job, job.left if job.left - budget < budget // 8 else budget))
         budget -= job.left
     return shares

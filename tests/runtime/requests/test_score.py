@@ -54,8 +54,8 @@ def test_scores_are_those_of_one_token_at_a_time(labels: list[list[int]]) -> Non
     [
         ([[1], [2], [3]], [6]),
         ([[1], [2, 3, 4], [5]], [8]),
-        ([[1, 2], [3, 4, 5]], [7, 2]),
-        ([[1, 2], [3, 4, 5], [6, 7], [8]], [7, 2, 1]),
+        ([[1, 2], [3, 4, 5]], [7, 3]),
+        ([[1, 2], [3, 4, 5], [6, 7], [8]], [7, 3, 2]),
         ([[1, 2], [1, 2], [1, 2]], [7]),
     ],
 )
@@ -71,7 +71,7 @@ def test_what_is_held_changes_no_score_and_saves_its_tokens() -> None:
     plain, cached = score(labels), score(labels, kv)
     assert cached.result.logprobs == plain.result.logprobs
     assert (plain.result.usage.num_cached_tokens, cached.result.usage.num_cached_tokens) == (0, len(PROMPT) - 2)
-    assert cached.lengths == [4, 1]
+    assert cached.lengths == [4, 2]
 
 
 def test_no_token_is_new_and_times_are_in_order() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -77,21 +78,21 @@ def test_closing_what_has_ended_changes_nothing_but_what_can_be_read() -> None:
 
 
 @pytest.mark.parametrize("kept", [True, False])
-def test_only_a_dropped_stream_abandons_its_request(kept: bool) -> None:
+def test_only_a_dropped_stream_loses_interest(kept: bool) -> None:
     stream, _, future = stream_of("a")
     if kept:
         gc.collect()
-        assert not future.abandoned
+        assert not future.interest.lost
     del stream
-    assert future.abandoned
+    assert future.interest.lost
     assert not future.cancelled()  # that is the scheduler's part: the collector may have come in the midst of a lock
 
 
-def test_a_closed_stream_abandons_nothing() -> None:
+def test_a_closed_stream_loses_no_interest() -> None:
     stream, _, future = stream_of()
     stream.close()
     del stream
-    assert not future.abandoned
+    assert not future.interest.lost
 
 
 def test_a_stream_in_a_cycle_is_dropped_by_the_collector_on_whatever_thread() -> None:
@@ -106,7 +107,18 @@ def test_a_stream_in_a_cycle_is_dropped_by_the_collector_on_whatever_thread() ->
 
     with ThreadPoolExecutor(1) as pool:
         pool.submit(collect).result(WAIT)
-    assert future.abandoned
+    assert future.interest.lost
+
+
+def test_a_stream_that_its_own_future_holds_is_freed_all_the_same() -> None:
+    """As where a callback reads the whole text: the finalizer must keep neither alive."""
+    stream, output, future = stream_of("a")
+    future.add_done_callback(lambda _, stream=stream: stream.read())  # type: ignore[misc]
+    future.set_result(output)
+    dropped = weakref.ref(stream)
+    del stream, future
+    gc.collect()
+    assert dropped() is None
 
 
 def test_a_reader_in_another_thread_hears_that_it_is_closed() -> None:

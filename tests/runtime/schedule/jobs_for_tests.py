@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-import numpy as np
-
 from edge_autoglm.runtime.engine import Chunk, Engine
 from edge_autoglm.runtime.engines.scripted_engine import ScriptedEngine
 from edge_autoglm.runtime.schedule.job import Append, Job, Steps
@@ -73,4 +71,4 @@ def result(done: Job[T] | Future[T]) -> T:
 
 def slot_tokens(engine: Engine, slot: int) -> list[int]:
     """What a slot of the scripted engine holds."""
-    return np.asarray(engine.copy_out(slot, 0, engine.length(slot)).arrays[0]).tolist()
+    return [int(token) for token in engine.copy_out(slot, 0, engine.length(slot)).arrays[0]]

@@ -18,6 +18,7 @@ from edge_autoglm.runtime.schedule.seat import Seat
 from edge_autoglm.values import Priority
 from tests.runtime.schedule.conftest import SchedulerFactory
 from tests.runtime.schedule.jobs_for_tests import VOCAB_SIZE, alone, continuing, job, prompt, result
+from tests.waiting import wait_until
 
 
 def lengths(chunks: Sequence[Chunk]) -> list[int]:
@@ -105,6 +106,7 @@ def test_a_job_behind_its_end_has_left_its_slot_when_its_answer_is_there(schedul
         one.future.add_done_callback(lambda _: seen.append(scheduler.busy))
         result(scheduler.submit(one))
         assert scheduler.busy == 0
+    wait_until(lambda: len(seen) == 50)  # callbacks come behind the result
     assert seen == [0] * 50
 
 

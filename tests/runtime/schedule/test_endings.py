@@ -53,11 +53,14 @@ STATES = pytest.mark.parametrize("state", [running, waiting, parked])
 
 
 @STATES
-@pytest.mark.parametrize("how", ["cancel", "abandon"])
+@pytest.mark.parametrize("how", ["cancel", "lose interest"])
 def test_a_cancelled_job_leaves_at_the_end_of_the_step(schedulers: SchedulerFactory, state: State, how: str) -> None:
     scheduler, engine = schedulers.gated(slots=1)
     cancelled = state(scheduler, engine)
-    getattr(cancelled.future, how)()
+    if how == "cancel":
+        cancelled.future.cancel()
+    else:
+        cancelled.future.interest.lose()
     follower = scheduler.submit(job(2, 2, priority=CRITICAL))
     passes = len(engine.passes)
     engine.let(1)
@@ -225,7 +228,7 @@ def test_a_job_that_fails_harms_no_other(schedulers: SchedulerFactory, after: in
     assert (scheduler.busy, scheduler.waiting) == (0, 0)
 
 
-@pytest.mark.parametrize("ask", [Append([], ()), Append([VOCAB_SIZE], (0,)), Append([1, 2], (1, 0)), Append([1], (5,))])
+@pytest.mark.parametrize("ask", [Append([], ()), Append([VOCAB_SIZE], (0,)), Append([1, 2], (1, 0))])
 def test_a_job_that_asks_for_nonsense_harms_no_other(schedulers: SchedulerFactory, ask: Append) -> None:
     def steps(seat: Seat) -> Steps[None]:
         seat.truncate(0)
@@ -237,11 +240,8 @@ def test_a_job_that_asks_for_nonsense_harms_no_other(schedulers: SchedulerFactor
     beside = scheduler.submit(job(2, 6))
     engine.open_gate()
     assert (result(first), result(beside)) == (alone(0, 20), alone(2, 6))
-    if ask.logits_at == (5,):
-        assert len(result(bad) or ()) == 0  # type: ignore[arg-type]
-    else:
-        with pytest.raises(EngineError):
-            result(bad)
+    with pytest.raises(EngineError):
+        result(bad)
 
 
 def test_a_job_that_cannot_be_stopped_is_gone_all_the_same(
@@ -293,13 +293,13 @@ def test_a_callback_that_fails_harms_no_other(
     )
     for one in (ended, failed, scheduler.submit(cancelled)):
         one.future.add_done_callback(fail)
-    cancelled.future.abandon()
+    cancelled.future.interest.lose()
     engine.open_gate()
     assert (result(first), result(ended)) == (alone(0, 20), alone(1, 2))
     with pytest.raises(ValueError, match="no"):
         result(failed)
     assert cancelled.future.cancelled()
-    assert caplog.text.count("in a callback") >= 3
+    wait_until(lambda: caplog.text.count("in a callback") >= 3)
 
 
 def test_a_callback_may_submit(schedulers: SchedulerFactory) -> None:
@@ -326,7 +326,7 @@ def test_cancelling_what_has_ended_changes_nothing(schedulers: SchedulerFactory)
     one = scheduler.submit(job(1))
     assert result(one) == alone(1)
     assert not one.future.cancel()
-    one.future.abandon()
+    one.future.interest.lose()
     assert result(scheduler.submit(job(2))) == alone(2)
     assert one.future.result() == alone(1)
 
@@ -338,15 +338,18 @@ def test_a_cancelled_job_keeps_nothing_alive(schedulers: SchedulerFactory) -> No
     scheduler = schedulers(ScriptedEngine(VOCAB_SIZE, slots=1))
     alive: list[Heavy] = []
 
-    def steps(heavy: Heavy, seat: Seat) -> Steps[None]:
-        alive.append(heavy)
-        while True:
-            seat.truncate(0)
-            yield Append.for_last([1])
+    def looping(heavy: Heavy) -> Callable[[Seat], Steps[None]]:
+        def steps(seat: Seat) -> Steps[None]:
+            alive.append(heavy)
+            while True:
+                seat.truncate(0)
+                yield Append.for_last([1])
+
+        return steps
 
     for _ in range(20):
         heavy = Heavy()
-        one = scheduler.submit(Job(lambda seat, heavy=heavy: steps(heavy, seat)))
+        one = scheduler.submit(Job(looping(heavy)))
         wait_until(lambda: bool(alive))
         one.future.cancel()
         del heavy, one

@@ -17,6 +17,8 @@ from edge_autoglm.runtime.engine import Chunk, Logits
 from edge_autoglm.runtime.engines.scripted_engine import ScriptedEngine
 from edge_autoglm.runtime.schedule import scheduler as scheduler_module
 from edge_autoglm.runtime.schedule.job import Append, Job, JobFuture, Steps
+from edge_autoglm.runtime.schedule.plan import plan_step
+from edge_autoglm.runtime.schedule.running import Running
 from edge_autoglm.runtime.schedule.scheduler import Scheduler
 from edge_autoglm.runtime.schedule.seat import Seat
 from edge_autoglm.values import Priority
@@ -291,12 +293,11 @@ def test_a_fault_of_the_scheduler_itself_leaves_nobody_waiting(
     waiting = scheduler.submit(job(2))
     faults = iter([MemoryError("no room for a plan")])
 
-    def plan(*arguments: object) -> object:
+    def plan(jobs: list[Running], prefill_chunk: int) -> list[tuple[Running, int]]:
         for fault in faults:
             raise fault
-        return plan_step(*arguments)
+        return plan_step(jobs, prefill_chunk)
 
-    plan_step = scheduler_module.plan_step
     monkeypatch.setattr(scheduler_module, "plan_step", plan)
     engine.open_gate()
     for one in running:
@@ -320,7 +321,7 @@ def test_the_garbage_collector_may_drop_a_request_while_its_thread_holds_any_loc
     one.future.add_done_callback(release)
     engine.wait_for_pass(1)
     with lock:
-        one.future.abandon()
+        one.future.interest.lose()
         engine.open_gate()
         assert not released.is_set()
     assert released.wait(WAIT)
@@ -347,6 +348,7 @@ def test_races_between_a_cancel_and_the_end_have_one_outcome(schedulers: Schedul
             else:
                 assert result(one) == expected
             outcomes.append("cancelled" if cancelled else "answered")
+            wait_until(lambda ends=ends: bool(ends))  # type: ignore[misc]  # callbacks come behind the result
             assert ends == [one.future]
 
     with ThreadPoolExecutor(4) as pool:

@@ -52,15 +52,26 @@ def test_a_prompt_beside_others_runs_in_small_chunks() -> None:
     assert planned(running((NORMAL, 1000), (NORMAL, 1)), 32) == [(1, 1), (0, 32)]
 
 
+def test_prompts_that_nobody_decodes_beside_run_in_half_chunks() -> None:
+    assert planned(running((NORMAL, 500), (NORMAL, 500))) == [(0, CHUNK // 2)]
+
+
 def test_the_oldest_prompt_goes_first_and_leaves_the_rest_to_the_next() -> None:
-    assert planned(running((NORMAL, 500), (NORMAL, 500))) == [(0, BESIDE)]
-    assert planned(running((NORMAL, 40), (NORMAL, 500), (NORMAL, 500))) == [(0, 40), (1, BESIDE - 40)]
-    assert planned(running((NORMAL, 20), (NORMAL, 30), (NORMAL, 500))) == [(0, 20), (1, 30), (2, BESIDE - 50)]
+    decoding = (NORMAL, 1)
+    assert planned(running(decoding, (NORMAL, 500), (NORMAL, 500))) == [(0, 1), (1, BESIDE)]
+    assert planned(running(decoding, (NORMAL, 40), (NORMAL, 500), (NORMAL, 500))) == [(0, 1), (1, 40), (2, BESIDE - 40)]
+    assert planned(running(decoding, (NORMAL, 20), (NORMAL, 20), (NORMAL, 500))) == [(0, 1), (1, 20), (2, 20), (3, 24)]
 
 
-def test_no_prompt_gets_a_chunk_of_one_token() -> None:
-    assert planned(running((NORMAL, BESIDE - 1), (NORMAL, 500))) == [(0, BESIDE - 1)]
-    assert planned(running((NORMAL, BESIDE - 2), (NORMAL, 500))) == [(0, BESIDE - 2), (1, 2)]
+def test_no_chunk_is_begun_for_a_few_tokens() -> None:
+    assert planned(running((NORMAL, 1), (NORMAL, BESIDE - SHORT), (NORMAL, 500)))[2:] == [(2, SHORT)]
+    assert planned(running((NORMAL, 1), (NORMAL, BESIDE - SHORT + 1), (NORMAL, 500)))[2:] == []
+
+
+def test_no_chunk_leaves_a_few_tokens() -> None:
+    assert planned(running((NORMAL, CHUNK + CHUNK // 8 - 1))) == [(0, CHUNK + CHUNK // 8 - 1)]
+    assert planned(running((NORMAL, CHUNK + CHUNK // 8))) == [(0, CHUNK)]
+    assert planned(running((NORMAL, 1), (NORMAL, BESIDE + 7)))[1:] == [(1, BESIDE + 7)]
 
 
 def test_only_the_highest_class_runs() -> None:
@@ -71,7 +82,7 @@ def test_only_the_highest_class_runs() -> None:
 
 @pytest.mark.parametrize("chunk", [2, 3])
 def test_the_smallest_chunks_leave_no_job_out_for_ever(chunk: int) -> None:
-    assert planned(running((NORMAL, 100), (NORMAL, 100)), chunk) == [(0, chunk)]
+    assert planned(running((NORMAL, 100), (NORMAL, 100)), chunk) == [(0, MIN_CHUNK)]
 
 
 _ASKS = st.lists(
@@ -92,6 +103,7 @@ def test_a_step_is_short_serves_the_first_and_splits_off_no_single_token(
     assert set(plan) <= served
     assert {number for number in served if left[number] <= SHORT} <= set(plan)
     prompts = {number: count for number, count in plan.items() if left[number] > SHORT}
-    # One more than the bound, where a single token would have been left.
-    assert sum(prompts.values()) <= (chunk if len(served) == 1 else min(BESIDE, chunk)) + 1
+    decoding = any(left[number] <= SHORT for number in served)
+    bound = chunk if len(served) == 1 else min(BESIDE, chunk) if decoding else max(chunk // 2, MIN_CHUNK)
+    assert sum(prompts.values()) <= bound + max(bound // 8, 1)
     assert all(count >= MIN_CHUNK and left[number] - count != 1 for number, count in prompts.items())

@@ -156,6 +156,7 @@ def test_one_that_gave_way_goes_on_before_those_that_came_later(schedulers: Sche
     engine.open_gate()
     result(later)
     result(first)
+    wait_until(lambda: len(ends) == 2)
     assert ends == [0, 1]
     assert starts(engine) == [0, 2, 1]
 
