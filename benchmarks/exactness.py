@@ -161,7 +161,7 @@ def main(bundles: tuple[str, ...], count: int, new_tokens: int) -> None:
                 differ = sum(left != right for left, right in zip(reference, answers.texts, strict=True))
                 figures[name][way] = {"prompts": count, "different": differ, "note": answers.note}
                 click.echo(f"{name:20} {way:12} {differ} of {count} differ ({answers.note})")
-    record.write("exactness", {"prompts": count, "new_tokens": new_tokens, "slots": SLOTS}, {}, figures)
+        record.write("exactness", {"prompts": count, "new_tokens": new_tokens, "slots": SLOTS}, {}, figures)
 
 
 if __name__ == "__main__":
