@@ -24,8 +24,8 @@ from edge_autoglm.runtime.model import LanguageModel
 NEW_TOKENS = 64
 _RECORDS = (
     "Order 4471: 2 x Halden desk lamp (brass), 1 x Oria floor mat 120x180 cm, ship to Miller & Sons, 14 Quay Street.",
-    "Ticket 902: the label printer Zephyr LP-330 in hall 4 stops after eleven labels; serial ZL33-00917-B, firmware 2.4.",
-    "Visit 17: pump station Nordhafen, by A. Lindqvist on 3 March; valve V-12 replaced, pressure 4.2 bar, next in June.",
+    "Ticket 902: the printer Zephyr LP-330 in hall 4 stops after eleven labels; serial ZL33-00917-B, firmware 2.4.",
+    "Visit 17: pump station Nordhafen, by A. Lindqvist on 3 March; valve V-12 replaced, pressure 4.2 bar, next: June.",
     "Delivery 3308: 36 cartons of Solvane cleaning agent (5 l), lot S-2291, at dock 7 by R. Okafor, 06:45 on Monday.",
 )
 _EXTRACTION = "Copy the record into the form, word for word.\nRecord: {0}\nForm: {0}\nRecord: {1}\nForm:"
