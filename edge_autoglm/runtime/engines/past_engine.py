@@ -19,18 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_autoglm.runtime.engine import Chunk, EngineFacts, KVSegment, Logits
-from edge_autoglm.runtime.engines.kv_memory import empty_kv
+from edge_autoglm.runtime.engine import Chunk, Logits
 from edge_autoglm.runtime.engines.ort_model import OrtModel
 from edge_autoglm.runtime.engines.past_step import PastStep
-from edge_autoglm.runtime.engines.slot_checks import (
-    check_chunks,
-    check_held,
-    check_open,
-    check_range,
-    check_segments,
-    check_slot,
-)
+from edge_autoglm.runtime.engines.slot_checks import check_chunks, check_open
+from edge_autoglm.runtime.engines.slot_engine import SlotEngine, Views
 
 PAGE = 32
 """Tokens. Twice as many would prefill long prompts faster and make a short rest behind a prefix twice as dear."""
@@ -38,28 +31,19 @@ _PADDING = 0
 """Any id of the vocabulary; nothing sees the padding."""
 
 
-class PastEngine:
+class PastEngine(SlotEngine):
     """An `Engine` on the CPU for the *past* form of an exported graph.
 
-    The KV state is one float32 array ``[2 * layers, slots, kv_heads, capacity, head_dim]``, keys before values, beside
-    the token ids ``[slots, capacity]``. A run takes a copy of the live part of one slot; the chunks of a call run one
-    after the other.
+    Beside the KV it keeps the token ids ``[slots, capacity]``. A run takes a copy of the live part of one slot; the
+    chunks of a call run one after the other.
     """
 
+    _token_axes = (*SlotEngine._token_axes, 0)
+
     def __init__(self, model: OrtModel, slots: int, capacity: int) -> None:
-        self._model = model
+        super().__init__(model, slots, capacity, exact_decode=False)
         self._step = PastStep(model)
-        self._kv = empty_kv((2 * model.layers, slots, model.kv_heads, capacity, model.head_dim), np.dtype(np.float32))
         self._tokens = np.zeros((slots, capacity), dtype=np.int64)
-        self._lengths = [0] * slots
-        self._closed = False
-        self._facts = EngineFacts(
-            vocab_size=model.vocab_size,
-            slots=slots,
-            capacity=capacity,
-            kv_bytes_per_token=2 * model.layers * model.kv_heads * model.head_dim * 4,
-            fingerprint=model.fingerprint,
-        )
 
     @classmethod
     def load(
@@ -67,11 +51,6 @@ class PastEngine:
     ) -> PastEngine:
         """Load a graph and make an engine over it; arguments and errors are those of ``OrtEngine.load``."""
         return cls(OrtModel(graph, fingerprint, context_length, threads), slots, min(capacity, context_length))
-
-    @property
-    def facts(self) -> EngineFacts:
-        """See `Engine`."""
-        return self._facts
 
     def forward(self, chunks: Sequence[Chunk]) -> list[Logits]:
         """See `Engine`."""
@@ -101,46 +80,12 @@ class PastEngine:
         self._kv[:, slot, :, begin:end] = new[:, :, begin - first : end - first]
         return logits
 
-    def length(self, slot: int) -> int:
-        """See `Engine`."""
-        check_open(self._closed)
-        check_slot(slot, self._facts)
-        return self._lengths[slot]
-
-    def truncate(self, slot: int, length: int) -> None:
-        """See `Engine`."""
-        check_open(self._closed)
-        check_held(slot, length, self._lengths, self._facts)
-        self._lengths[slot] = length
-
-    def copy_out(self, slot: int, begin: int, end: int) -> KVSegment:
-        """See `Engine`."""
-        check_open(self._closed)
-        check_range(slot, begin, end, self._lengths, self._facts)
-        arrays = (self._kv[:, slot, :, begin:end].copy(), self._tokens[slot, begin:end].copy())
-        for array in arrays:
-            array.flags.writeable = False
-        return KVSegment(self._facts.fingerprint, begin, end - begin, arrays, token_axes=(2, 0))
-
-    def copy_in(self, slot: int, segments: Sequence[KVSegment], length: int | None = None) -> None:
-        """See `Engine`."""
-        check_open(self._closed)
-        used = check_segments(slot, segments, length, self._facts)
-        for segment, end in used:
-            kv, tokens = segment.arrays
-            self._kv[:, slot, :, segment.begin : end] = kv[:, :, : end - segment.begin]
-            self._tokens[slot, segment.begin : end] = tokens[: end - segment.begin]
-        self._lengths[slot] = used[-1][1] if used else 0
-
     def fork(self, slots: int) -> PastEngine:
         """See `Engine`."""
         return PastEngine(self._model, slots, self._facts.capacity)
 
-    def close(self) -> None:
-        """See `Engine`."""
-        with self._model.lock:  # a step that runs now still writes to the KV state
-            self._closed = True
-            self._kv = empty_kv((0, 0, 0, 0, 0), np.dtype(np.float32))
+    def _views(self, slot: int) -> Views:
+        return (*super()._views(slot), self._tokens[slot])
 
 
 def _parts(begin: int, end: int) -> Iterator[tuple[int, int]]:
