@@ -12,6 +12,7 @@ from edge_autoglm.bundle import Bundle
 from edge_autoglm.runtime.engine import Engine
 from edge_autoglm.runtime.engines.scripted_engine import ScriptedEngine
 from tests.checkpoints import VOCAB_SIZE, write_tiny_llama
+from tests.onnxruntime_versions import need_cache_type
 
 
 class EngineFactory(Protocol):
@@ -88,6 +89,7 @@ def engine_factory(
             engine = through_optimum(request.param)(slots, capacity)
         else:
             pytest.importorskip("onnxruntime")
+            need_cache_type(request.param.partition("+kv-")[2] or "fp32")
             from edge_autoglm.runtime.engines.ort_engine import OrtEngine
 
             bundle = exported(request.param.removeprefix("ort-"))

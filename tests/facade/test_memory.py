@@ -11,10 +11,12 @@ from edge_autoglm.facade.config import RuntimeConfig
 from edge_autoglm.facade.loading import memory_plan
 from edge_autoglm.runtime.engines.ort_engine import OrtEngine
 from tests.checkpoints import write_tiny_llama
+from tests.onnxruntime_versions import need_cache_type
 
 
 @pytest.mark.parametrize("kv", ["fp32", "fp16", "int8"])
 def test_the_kv_state_is_as_large_as_planned(tmp_path: Path, kv: str) -> None:
+    need_cache_type(kv)
     bundle = export_model(write_tiny_llama(tmp_path / "checkpoint"), tmp_path / "bundle", "int8", kv=kv, proof=False)
     entry = bundle.engine("ort")
     engine = OrtEngine.load(

@@ -35,7 +35,8 @@ class OrtModel:
             )
         except Exception as error:  # ONNX Runtime raises a dozen unrelated types here
             raise DamagedBundle(
-                f"{graph}: ONNX Runtime cannot load the graph: {_first_line(error)}", "Export the bundle again."
+                f"{graph}: ONNX Runtime cannot load the graph: {_first_line(error)}",
+                "Update ONNX Runtime (a KV cache in fp16 or int8 needs 1.32), or export the bundle again.",
             ) from error
         self.forms = frozenset(self.session.get_modelmeta().custom_metadata_map.get("forms", "").split(","))
         keys = [value for value in self.session.get_inputs() if value.name.startswith("past_key.")]
