@@ -6,8 +6,10 @@ import errno
 import os
 import secrets
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 # Some network and FUSE file systems cannot fsync a folder; there is nothing better to do on them.
 _NO_FOLDER_FSYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.ENOSYS})
@@ -24,11 +26,28 @@ def write_bytes_atomic(path: Path, data: bytes, *, mode: int = 0o666) -> None:
     Raises:
         OSError: The write failed; ``path`` is as it was and no other file is left behind.
     """
-    partial = path.with_name(f".{path.name}.partial-{secrets.token_hex(4)}")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    with written_aside(path, f".{path.name}.partial-{secrets.token_hex(4)}", mode=mode) as file:
+        file.write(data)
+
+
+@contextmanager
+def written_aside(path: Path, partial_name: str, *, mode: int = 0o666) -> Iterator[BinaryIO]:
+    """A file to write to, which takes the place of ``path``, durably, when the block ends well.
+
+    Args:
+        path: File to replace; its folder must exist.
+        partial_name: Of the file until then, in the same folder. One that a killed process left there is overwritten.
+            Two writers of one name must not overlap.
+        mode: As for `write_bytes_atomic`.
+
+    Raises:
+        OSError: As there.
+    """
+    partial = path.with_name(partial_name)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
     try:
         with os.fdopen(os.open(partial, flags, mode), "wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)

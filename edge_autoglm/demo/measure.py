@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -83,13 +82,3 @@ def measure_decode_speed(runtime: Runtime, repeats: int = 3) -> float:
         reply = runtime.generate(_DECODE_PROMPT, max_new_tokens=_DECODED)
         speeds.append((reply.usage.new_tokens - 1) / (reply.timings.total - reply.timings.ttft))
     return statistics.median(speeds)
-
-
-def peak_memory() -> int | None:
-    """Most bytes that the process ever had resident; ``None`` where the system does not say."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

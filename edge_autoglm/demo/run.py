@@ -12,13 +12,7 @@ from rich.console import Console
 from edge_autoglm import Bundle, Runtime, RuntimeConfig
 from edge_autoglm.demo.bundles import exported_bundle, extended_bundle, first_bundle, long_prefix
 from edge_autoglm.demo.display import Display, display
-from edge_autoglm.demo.measure import (
-    Measurements,
-    accuracy_alone,
-    measure_decode_speed,
-    measure_first_token,
-    peak_memory,
-)
+from edge_autoglm.demo.measure import Measurements, accuracy_alone, measure_decode_speed, measure_first_token
 from edge_autoglm.demo.model import fetch_model
 from edge_autoglm.demo.plot import plot_timeline
 from edge_autoglm.demo.report import DemoReport, build_report
@@ -26,6 +20,7 @@ from edge_autoglm.demo.session import TASK, PlannedSwap, answer_all
 from edge_autoglm.demo.snippets import Snippet, load_snippets
 from edge_autoglm.demo.tables import show
 from edge_autoglm.demo.timeline import Answered, Timeline
+from edge_autoglm.device.memory import peak_rss
 from edge_autoglm.errors import EdgeAutoGLMError
 
 _FIRST_TOKEN_PROMPTS = 15
@@ -95,7 +90,7 @@ def _answer(runtime: Runtime, snippets: Sequence[Snippet], extended: Bundle, sho
 
 
 def _measure(runtime: Runtime, snippets: Sequence[Snippet], shown: Display) -> Measurements:
-    memory = peak_memory()
+    memory = peak_rss()
     variants = runtime.tasks[TASK]
     done = 0
 

@@ -73,8 +73,6 @@ class LookupDrafter:
         self._history = _History(prompt_tokens)
         self._rates = _AcceptanceRates()
         self._source, self._match = self._history.longest_match()
-        self.num_drafted = 0
-        self.num_accepted = 0
 
     def draft(self, room: int) -> list[int]:
         """Tokens to verify behind the last one; none where that does not pay.
@@ -95,11 +93,6 @@ class LookupDrafter:
             self._source, self._match = self._source + 1, self._match + 1
         else:
             self._source, self._match = self._history.longest_match()
-
-    def report(self, drafted: int, accepted: int) -> None:
-        """Count what became of a draft; the estimates come from ``push`` alone."""
-        self.num_drafted += drafted
-        self.num_accepted += accepted
 
     def _best_length(self, limit: int) -> int:
         best, most = 0, _MIN_GAIN

@@ -15,9 +15,9 @@ from edge_autoglm.runtime.engines.slot_engine import SlotEngine
 _RIDER = 0
 """Any token: nobody looks at what becomes of it."""
 
-_MAX_RIDERS = 4
-"""Rows between decoding ones that run along rather than split a step in two. On two AVX2 cores a row adds a quarter of
-a step (8-bit blocks), and a second run costs a whole one."""
+_MAX_RIDERS = 2
+"""Rows between decoding ones that run along rather than split a step in two. On two AVX2 cores a row adds .25 of a step
+(w8a8) or .38 (8-bit blocks), and a second run costs a whole one."""
 
 
 class OrtEngine(SlotEngine):

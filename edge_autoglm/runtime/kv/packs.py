@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -17,7 +16,7 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from edge_autoglm.bundle.atomic import fsync_folder
+from edge_autoglm.bundle.atomic import written_aside
 from edge_autoglm.errors import EngineError, StateError, StateNotWritable
 from edge_autoglm.runtime.engine import KVSegment
 from edge_autoglm.runtime.kv.pack_format import (
@@ -70,7 +69,7 @@ def save_pack(path: Path, key: PackKey, store: KVStore) -> int:
     held = store.pinned()
     head = preamble_and_header(key, held)
     try:
-        with _written_aside(path) as file:
+        with written_aside(path, f".{path.name}.partial", mode=_PRIVATE) as file:  # one name: packs are large
             file.write(head)
             for entry in held:
                 for array in entry.segment.arrays:
@@ -131,25 +130,3 @@ def _read_array(file: BinaryIO, entry: ArrayEntry) -> npt.NDArray[np.generic]:
         raise damaged("an array fails its checksum")
     array.flags.writeable = False
     return array
-
-
-@contextmanager
-def _written_aside(path: Path) -> Iterator[BinaryIO]:
-    """A file that takes the place of ``path``, durably, when the block ends well.
-
-    Unlike ``write_bytes_atomic`` it needs not have the whole content in memory, and it has one name: what a killed
-    process left behind, which may be large, is overwritten by the next one.
-    """
-    partial = path.with_name(f".{path.name}.partial")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
-    try:
-        with os.fdopen(os.open(partial, flags, _PRIVATE), "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except BaseException:
-        with suppress(OSError):
-            partial.unlink()
-        raise
-    fsync_folder(path.parent)

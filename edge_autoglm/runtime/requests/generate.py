@@ -65,13 +65,13 @@ class Generation:
         try:
             output.num_cached_tokens = restore(seat, self.kv, self.tokens)
             logits = yield Append.for_last(self.tokens[output.num_cached_tokens :])
-            if self.keep_prompt:
-                keep(seat, self.kv, self.tokens)
             yield from self._decode(seat, logits)
             self.text.finish()
             self._release()
             if self.keep_answer:
                 keep(seat, self.kv, [*self.tokens, *self._answer][: seat.length])
+            elif self.keep_prompt:  # only now: copying it out would take milliseconds of the first token's time
+                keep(seat, self.kv, self.tokens)
         finally:
             output.total = output.elapsed
         return output
@@ -82,7 +82,8 @@ class Generation:
         while True:
             accepted = self._accept(logits, drafts)
             seat.truncate(seat.length - len(drafts) + accepted)
-            self._count_drafts(len(drafts), accepted)
+            self.output.drafted += len(drafts)
+            self.output.accepted += accepted
             if self._ended():
                 return
             picked = [self._answer[-1], *self._forced()]
@@ -168,12 +169,6 @@ class Generation:
             for token in self._answer:
                 self._drafter.push(token)
         return self._drafter.draft(room)
-
-    def _count_drafts(self, drafted: int, accepted: int) -> None:
-        self.output.drafted += drafted
-        self.output.accepted += accepted
-        if self._drafter is not None and drafted:
-            self._drafter.report(drafted, accepted)
 
     def _release(self) -> None:
         piece = self.text.take()

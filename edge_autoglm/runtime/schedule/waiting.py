@@ -79,8 +79,9 @@ class WaitingLine:
             else:
                 removed.append((entry[2], error))
                 self._forget(entry[2])
-        heapq.heapify(kept)
-        self._heap = kept
+        if removed:
+            heapq.heapify(kept)
+            self._heap = kept
         return removed
 
     def _forget(self, waiting: Waiting) -> None:

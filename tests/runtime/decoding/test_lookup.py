@@ -212,13 +212,6 @@ def test_an_empty_prompt_proposes_nothing_before_something_repeats() -> None:
     assert drafter.draft(4) == []
 
 
-def test_reports_are_counted() -> None:
-    drafter = LookupDrafter([], 4, 0.1)
-    drafter.report(4, 3)
-    drafter.report(2, 0)
-    assert (drafter.num_drafted, drafter.num_accepted) == (6, 3)
-
-
 def test_a_draft_of_no_tokens_is_refused() -> None:
     with pytest.raises(RequestError, match="max_draft is 0"):
         LookupDrafter([1], 0, 0.25)

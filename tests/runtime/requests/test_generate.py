@@ -40,7 +40,6 @@ class PlannedDrafter:
         self._drafts = list(drafts)
         self.rooms: list[int] = []
         self.pushed: list[int] = []
-        self.reports: list[tuple[int, int]] = []
 
     def draft(self, room: int) -> list[int]:
         self.rooms.append(room)
@@ -48,9 +47,6 @@ class PlannedDrafter:
 
     def push(self, token: int) -> None:
         self.pushed.append(token)
-
-    def report(self, drafted: int, accepted: int) -> None:
-        self.reports.append((drafted, accepted))
 
 
 @dataclass
@@ -140,7 +136,6 @@ def test_drafts_are_kept_as_far_as_they_are_right(length: int, right: int, at: i
     assert ran.answer == RIGHT
     assert ran.held == [*PROMPT, *ANSWER]
     assert (ran.output.drafted, ran.output.accepted) == (length, right)
-    assert drafter.reports == [(length, right)]
     assert drafter.pushed == RIGHT  # it is made behind the first token, and told of it
     assert ran.asks == [len(PROMPT), *[1] * at, 1 + length, *[1] * (len(ANSWER) - 1 - at - right)]
 
