@@ -1,0 +1,1 @@
+"""What an arm would earn: reward models, one a file."""
