@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
+from edge_autoglm.device.conditions import Conditions
+from edge_autoglm.learn.context import ContextValue, featurise
 from edge_autoglm.learn.exploration import forced
-from edge_autoglm.learn.features import ContextValue, Features, featurise
+from edge_autoglm.learn.features import Features
 from edge_autoglm.learn.policy import FrozenPolicy
 from edge_autoglm.prompts import Task, Variant, check_inputs
 from edge_autoglm.values import Decision
@@ -22,13 +25,39 @@ class Choice:
     features: Features
 
 
+class Describer:
+    """Makes the features of requests. Thread-safe.
+
+    Args:
+        key: Under which words are hashed.
+        forbidden: Features that the app does not want used; see ``featurise``.
+    """
+
+    def __init__(self, key: bytes, forbidden: Collection[str]) -> None:
+        self._key = key
+        self._forbidden = frozenset(forbidden)
+        self._conditions = Conditions()
+
+    def features(self, task: str, inputs: Mapping[str, str], context: Mapping[str, ContextValue] | None) -> Features:
+        """Of a request that is made now."""
+        return featurise(
+            task,
+            inputs,
+            context,
+            self._key,
+            device=self._conditions.now(),
+            now=datetime.now(),
+            forbidden=self._forbidden,
+        )
+
+
 def choose(
     policy: FrozenPolicy,
     task: Task,
     inputs: Mapping[str, str],
     context: Mapping[str, ContextValue] | None,
     variant: str | None,
-    key: bytes,
+    describer: Describer,
 ) -> Choice:
     """Pick a variant.
 
@@ -38,14 +67,14 @@ def choose(
         inputs: Its inputs; checked here, so that a bad request draws nothing from the policy.
         context: What the app knows besides.
         variant: The caller's choice; ``None`` leaves it to the policy.
-        key: Under which words are hashed.
+        describer: Makes the features.
 
     Raises:
         InputRejected: The inputs or the context are unusable.
         UnknownVariant: The task has no such variant.
     """
     check_inputs(task, inputs)
-    features = featurise(task.name, inputs, context, key)
+    features = describer.features(task.name, inputs, context)
     arms = tuple(candidate.name for candidate in task.variants)
     decision = policy.pull(arms, features) if variant is None else forced(task.variant(variant).name)
     return Choice(decision, task.variant(decision.arm), arms, features)

@@ -25,6 +25,8 @@ class RuntimeConfig:
         slot_timeout: Seconds that a request waits for a slot before it is refused.
         max_waiting: Requests of its own class or a higher one that may wait before one more is refused at once.
         prefill_chunk: Tokens of a prompt that run in one step.
+        forbidden_features: What the policy may not see of a request, such as ``("words", "hour", "app:age")``; names as
+            ``edge_autoglm.learn.context.featurise`` gives them.
         speculate: Verify several tokens a step by prompt look-up, on engines where that cannot change an answer.
         kv_cache_bytes: KV that is held beyond the requests that made it: resident prefixes and conversations.
         response_cache_bytes: Answers to exact repetitions of deterministic requests; 0 keeps none.
@@ -41,6 +43,7 @@ class RuntimeConfig:
     slot_timeout: float = 60.0
     max_waiting: int = 256
     prefill_chunk: int = 256
+    forbidden_features: tuple[str, ...] = ()
     speculate: bool = True
     kv_cache_bytes: int = 256 << 20
     response_cache_bytes: int = 1 << 20

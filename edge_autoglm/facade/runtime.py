@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from edge_autoglm.bundle import Bundle
 from edge_autoglm.device.threads import default_threads
 from edge_autoglm.errors import SwapError
+from edge_autoglm.facade.choosing import Describer
 from edge_autoglm.facade.config import RuntimeConfig
 from edge_autoglm.facade.conversation import Prompt
 from edge_autoglm.facade.free_requests import FreeRequests
@@ -58,7 +59,8 @@ class Runtime:
         self._swapper = Swapper(self._buffer, config.health)
         self._handle = LearnerHandle(learner, builder, self._buffer, self._swapper, config.promote_every)
         self._cache = ResponseCache(config.response_cache_bytes)
-        self._tasks = TaskRequests(self._buffer, learner, self._cache)
+        describer = Describer(learner.key, config.forbidden_features)
+        self._tasks = TaskRequests(self._buffer, learner, self._cache, describer)
         self._free = FreeRequests(self._buffer, config.in_flight)
         self._in_flight = config.in_flight
 

@@ -9,11 +9,11 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from edge_autoglm.facade.answering import Answer, is_deterministic, stream_answer, submit_answer
-from edge_autoglm.facade.choosing import Choice, choose
+from edge_autoglm.facade.choosing import Choice, Describer, choose
 from edge_autoglm.facade.futures import finished, release_with, then
 from edge_autoglm.facade.response_cache import ResponseCache, held_bytes
 from edge_autoglm.facade.streams import ReplyStream
-from edge_autoglm.learn.features import ContextValue
+from edge_autoglm.learn.context import ContextValue
 from edge_autoglm.learn.learner import Learner
 from edge_autoglm.prompts import Task
 from edge_autoglm.runtime.model import Urgency
@@ -27,8 +27,9 @@ Context = Mapping[str, ContextValue]
 class TaskRequests:
     """Answers requests of tasks with the active generation, which each leases for as long as it runs. Thread-safe."""
 
-    def __init__(self, buffer: DoubleBuffer, learner: Learner, cache: ResponseCache) -> None:
+    def __init__(self, buffer: DoubleBuffer, learner: Learner, cache: ResponseCache, describer: Describer) -> None:
         self._buffer = buffer
+        self._describer = describer
         self._learner = learner
         self._cache = cache
 
@@ -85,7 +86,7 @@ class TaskRequests:
         context: Context | None,
         variant: str | None,
     ) -> Choice:
-        return choose(generation.policy, task, inputs, context, variant, self._learner.key)
+        return choose(generation.policy, task, inputs, context, variant, self._describer)
 
     def _record(self, choice: Choice, task: str, generation: int) -> None:
         self._learner.record(choice.decision, task, choice.arms, choice.features, generation)

@@ -26,7 +26,7 @@ from edge_autoglm.errors import (
     UnknownDecision,
 )
 from edge_autoglm.learn.exploration import forced
-from edge_autoglm.learn.features import featurise
+from edge_autoglm.learn.context import featurise
 from edge_autoglm.learn.ftrl import FTRLProximal
 from edge_autoglm.learn.journal import Journal
 from edge_autoglm.learn.learner import Learner, read_status

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge_autoglm.learn.features import featurise
+from edge_autoglm.learn.context import featurise
 from edge_autoglm.learn.learner import Learner
 
 REQUESTS = 800
