@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from edge_autoglm.facade.runtime import Runtime
     from edge_autoglm.facade.sampling import Samples
     from edge_autoglm.facade.stats import RuntimeStats
+    from edge_autoglm.learn.policies import make_policy
+    from edge_autoglm.learn.policy import VariantPolicy
+    from edge_autoglm.learn.rewards.price import RewardPrice
+    from edge_autoglm.learn.rewards.signals import Accepted, Edited, Preferred, Retried, Stars, Thumbs
     from edge_autoglm.runtime.engines.scripted_engine import ScriptedEngine
     from edge_autoglm.sampling_params import AdaptiveTemperature, SamplingParams
     from edge_autoglm.swap.health import HealthPolicy
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
     from edge_autoglm.values import (
         Completion,
         Decision,
+        Explanation,
         FeedbackOutcome,
         Message,
         Priority,
@@ -44,21 +49,27 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Accepted",
     "AdaptiveTemperature",
     "Bundle",
     "Choice",
     "Completion",
     "Decision",
     "EdgeAutoGLMError",
+    "Edited",
+    "Explanation",
     "FeedbackOutcome",
     "HealthPolicy",
     "JsonSchema",
     "Message",
+    "Preferred",
     "Priority",
     "Progress",
     "Regex",
     "Rejected",
     "Reply",
+    "Retried",
+    "RewardPrice",
     "RolledBack",
     "Runtime",
     "RuntimeConfig",
@@ -66,31 +77,41 @@ __all__ = [
     "Samples",
     "SamplingParams",
     "ScriptedEngine",
+    "Stars",
     "SwapOutcome",
     "Swapped",
+    "Thumbs",
     "Timings",
     "TokenLogprob",
     "Usage",
+    "VariantPolicy",
     "__version__",
     "export_model",
+    "make_policy",
 ]
 
 _HOME = {
+    "Accepted": "edge_autoglm.learn.rewards.signals",
     "AdaptiveTemperature": "edge_autoglm.sampling_params",
     "Bundle": "edge_autoglm.bundle.bundle",
     "Choice": "edge_autoglm.constraints",
     "Completion": "edge_autoglm.values",
     "Decision": "edge_autoglm.values",
     "EdgeAutoGLMError": "edge_autoglm.errors",
+    "Edited": "edge_autoglm.learn.rewards.signals",
+    "Explanation": "edge_autoglm.values",
     "FeedbackOutcome": "edge_autoglm.values",
     "HealthPolicy": "edge_autoglm.swap.health",
     "JsonSchema": "edge_autoglm.constraints",
     "Message": "edge_autoglm.values",
+    "Preferred": "edge_autoglm.learn.rewards.signals",
     "Priority": "edge_autoglm.values",
     "Progress": "edge_autoglm.values",
     "Regex": "edge_autoglm.constraints",
     "Rejected": "edge_autoglm.swap.outcome",
     "Reply": "edge_autoglm.values",
+    "Retried": "edge_autoglm.learn.rewards.signals",
+    "RewardPrice": "edge_autoglm.learn.rewards.price",
     "RolledBack": "edge_autoglm.swap.outcome",
     "Runtime": "edge_autoglm.facade.runtime",
     "RuntimeConfig": "edge_autoglm.facade.config",
@@ -98,12 +119,16 @@ _HOME = {
     "Samples": "edge_autoglm.facade.sampling",
     "SamplingParams": "edge_autoglm.sampling_params",
     "ScriptedEngine": "edge_autoglm.runtime.engines.scripted_engine",
+    "Stars": "edge_autoglm.learn.rewards.signals",
     "SwapOutcome": "edge_autoglm.swap.outcome",
     "Swapped": "edge_autoglm.swap.outcome",
+    "Thumbs": "edge_autoglm.learn.rewards.signals",
     "Timings": "edge_autoglm.values",
     "TokenLogprob": "edge_autoglm.values",
     "Usage": "edge_autoglm.values",
+    "VariantPolicy": "edge_autoglm.learn.policy",
     "export_model": "edge_autoglm.export.pipeline",
+    "make_policy": "edge_autoglm.learn.policies",
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from typing import TypedDict
 
@@ -57,6 +57,8 @@ class FeedbackOutcome(Enum):
     APPLIED = "applied"
     DUPLICATE = "duplicate"
     """The decision already has its reward; nothing changed."""
+    CAPPED = "capped"
+    """Kept on record, but nothing was learnt: its source, or what the user did about this answer, has no weight left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +69,52 @@ class Decision:
         id: Unique; feedback names it.
         arm: The variant chosen.
         propensity: Probability with which ``arm`` was chosen, in (0, 1].
+        propensities: Those of all arms that were offered, in their order; empty where the caller chose.
     """
 
     id: str
     arm: str
     propensity: float
+    propensities: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ArmExpectation:
+    """What the policy expected of one variant.
+
+    Attributes:
+        arm: The variant.
+        mean: Expected reward.
+        spread: Standard deviation of that expectation.
+        propensity: Probability with which the policy would choose it.
+    """
+
+    arm: str
+    mean: float
+    spread: float
+    propensity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a variant answered.
+
+    Attributes:
+        task: What was asked for.
+        variant: That answered.
+        named_by_caller: Whether the app chose it; then the rest says what the policy would have done.
+        arms: All variants, the most promising first.
+        contributions: What each feature of the request added to the variant's expected reward, the constant as
+            ``bias``, the largest first; they sum up to it.
+        summary: The same in words.
+    """
+
+    task: str
+    variant: str
+    named_by_caller: bool
+    arms: tuple[ArmExpectation, ...]
+    contributions: dict[str, float]
+    summary: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +130,7 @@ class Reply:
         generation: Number of the generation that answered.
         scores: Log-probability of each label, normalised over the labels; empty for free text.
         from_cache: Whether the same request was answered before, so that nothing ran for this one.
+        explainer: Makes the explanation; ``None`` where there is nothing to explain.
     """
 
     id: str
@@ -99,6 +143,11 @@ class Reply:
     timings: Timings
     scores: dict[str, float]
     from_cache: bool = False
+    explainer: Callable[[], Explanation] | None = field(default=None, repr=False, compare=False)
+
+    def explain(self) -> Explanation | None:
+        """Why this variant answered: what the policy expected of each, and which features of the request counted."""
+        return None if self.explainer is None else self.explainer()
 
 
 class Message(TypedDict):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,23 +11,10 @@ import numpy as np
 from edge_autoglm.bench.report import BenchReport
 from edge_autoglm.bench.samples import RequestSample, all_requests
 from edge_autoglm.bench.summary import Summary
-from edge_autoglm.errors import EdgeAutoGLMError, MissingDependency
+from edge_autoglm.plotting import new_figure, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-_INSTALL = 'Install it: pip install "edge-autoglm[bench]".'
-
-
-def require_matplotlib() -> None:
-    """Find out before measuring whether a plot can be drawn, without loading what draws it.
-
-    Raises:
-        MissingDependency: matplotlib is not installed.
-    """
-    if importlib.util.find_spec("matplotlib") is None:
-        raise MissingDependency("the plot needs the package matplotlib", _INSTALL)
-
 
 def plot_report(report: BenchReport, path: Path) -> None:
     """Write the picture as a PNG.
@@ -37,14 +23,8 @@ def plot_report(report: BenchReport, path: Path) -> None:
         MissingDependency: matplotlib is not installed.
         EdgeAutoGLMError: The file cannot be written.
     """
-    require_matplotlib()
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     requests, figures = all_requests(report.rounds), report.figures()
-    # Figure and canvas without pyplot: no global state, no window system.
-    figure = Figure(figsize=(13, 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(13, 4.2)
     bundle, config = report.bundle, report.config
     figure.suptitle(
         f"{bundle.model} {bundle.precision}, {config.prompt_tokens} + {config.new_tokens} tokens, "
@@ -54,10 +34,7 @@ def plot_report(report: BenchReport, path: Path) -> None:
     _draw_distribution(distribution, requests, figures["inter_token"])
     _draw_along(along, requests)
     _draw_first(first, report, figures["ttft"])
-    try:
-        figure.savefig(path, dpi=110, format="png")
-    except OSError as error:
-        raise EdgeAutoGLMError(f"{path}: cannot be written: {error.strerror}", "Name a writable file.") from error
+    save_figure(figure, path)
 
 
 def _draw_distribution(axes: Axes, requests: Sequence[RequestSample], summary: Summary | None) -> None:

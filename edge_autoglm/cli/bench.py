@@ -93,8 +93,9 @@ def command(
     """
     from edge_autoglm.bench import run_bench
     from edge_autoglm.bench.display import still_bars
-    from edge_autoglm.bench.plot import plot_report, require_matplotlib
+    from edge_autoglm.bench.plot import plot_report
     from edge_autoglm.bench.table import show
+    from edge_autoglm.plotting import require_matplotlib
 
     config = BenchConfig(
         prompt_tokens=prompt_tokens,

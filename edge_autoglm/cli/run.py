@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
@@ -31,9 +31,16 @@ def _parse(pairs: tuple[str, ...]) -> dict[str, str]:
 @click.option(
     "--state", type=click.Path(path_type=Path), help="State folder of the learner; without it nothing is kept."
 )
+@click.option("--explain", is_flag=True, help="Say why this variant answered.")
 @json_option
 def command(
-    bundle: Path, task: str, inputs: tuple[str, ...], variant: str | None, state: Path | None, json_file: Path | None
+    bundle: Path,
+    task: str,
+    inputs: tuple[str, ...],
+    variant: str | None,
+    state: Path | None,
+    explain: bool,
+    json_file: Path | None,
 ) -> None:
     """Answer one request of TASK.
 
@@ -55,4 +62,9 @@ def command(
         style="dim",
         soft_wrap=True,
     )
-    write_json(json_file, asdict(reply))
+    why = reply.explain()
+    if explain and why is not None:
+        console.print(why.summary, style="dim", markup=False, soft_wrap=True)
+    figures = asdict(replace(reply, explainer=None)) | {"explanation": None if why is None else asdict(why)}
+    del figures["explainer"]
+    write_json(json_file, figures)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_autoglm.demo.timeline import Answered, Timeline
-from edge_autoglm.errors import MissingDependency
+from edge_autoglm.plotting import new_figure, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,24 +24,16 @@ def plot_timeline(timeline: Timeline, path: Path) -> None:
 
     Raises:
         MissingDependency: matplotlib is not installed.
+        EdgeAutoGLMError: The file cannot be written.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingDependency(
-            f"the demo's plot needs the package {error.name}", 'Install it: pip install "edge-autoglm[demo]".'
-        ) from error
-    # Figure and canvas without pyplot: no global state, no window system.
-    figure = Figure(figsize=(10, 7), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(10, 7)
     upper, lower = figure.subplots(2, 1, sharex=True)
     _draw_accuracy(upper, timeline.answers)
     _draw_shares(lower, timeline.answers)
     _mark_swaps(upper, timeline)
     _mark_swaps(lower, timeline)
     figure.legend(*lower.get_legend_handles_labels(), loc="outside right center", title="variant")
-    figure.savefig(path, dpi=110)
+    save_figure(figure, path)
 
 
 def rolling_mean(values: Sequence[float], window: int) -> npt.NDArray[np.float64]:

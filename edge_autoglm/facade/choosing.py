@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from edge_autoglm.device.conditions import Conditions
 from edge_autoglm.learn.context import ContextValue, featurise
+from edge_autoglm.learn.context.words import word_hashes
+from edge_autoglm.learn.explain import explain
 from edge_autoglm.learn.exploration import forced
 from edge_autoglm.learn.features import Features
 from edge_autoglm.learn.policy import FrozenPolicy
 from edge_autoglm.prompts import Task, Variant, check_inputs
-from edge_autoglm.values import Decision
+from edge_autoglm.values import Decision, Explanation
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,7 @@ class Choice:
     variant: Variant
     arms: tuple[str, ...]
     features: Features
+    explain: Callable[[], Explanation]
 
 
 class Describer:
@@ -49,6 +52,10 @@ class Describer:
             now=datetime.now(),
             forbidden=self._forbidden,
         )
+
+    def words(self, inputs: Mapping[str, str]) -> dict[int, str]:
+        """What the hashed features of a request's words stand for."""
+        return word_hashes(inputs.values(), self._key)
 
 
 def choose(
@@ -77,4 +84,8 @@ def choose(
     features = describer.features(task.name, inputs, context)
     arms = tuple(candidate.name for candidate in task.variants)
     decision = policy.pull(arms, features) if variant is None else forced(task.variant(variant).name)
-    return Choice(decision, task.variant(decision.arm), arms, features)
+
+    def explained() -> Explanation:
+        return explain(policy, decision, arms, features, variant is not None, describer.words(inputs))
+
+    return Choice(decision, task.variant(decision.arm), arms, features, explained)

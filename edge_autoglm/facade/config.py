@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from edge_autoglm.errors import RequestError
+from edge_autoglm.learn.policy import VariantPolicy
+from edge_autoglm.learn.rewards.price import FREE, RewardPrice
 from edge_autoglm.swap.health import HealthPolicy
 
 _IN_FLIGHT = 32
@@ -25,6 +27,9 @@ class RuntimeConfig:
         slot_timeout: Seconds that a request waits for a slot before it is refused.
         max_waiting: Requests of its own class or a higher one that may wait before one more is refused at once.
         prefill_chunk: Tokens of a prompt that run in one step.
+        policy: What chooses among variants and learns: a name of ``edge_autoglm.make_policy``, or a policy of the app's
+            making, whose settings are taken and not what it has learnt.
+        reward_price: Taken off each reward for the answer's latency and tokens.
         forbidden_features: What the policy may not see of a request, such as ``("words", "hour", "app:age")``; names as
             ``edge_autoglm.learn.context.featurise`` gives them.
         speculate: Verify several tokens a step by prompt look-up, on engines where that cannot change an answer.
@@ -43,6 +48,8 @@ class RuntimeConfig:
     slot_timeout: float = 60.0
     max_waiting: int = 256
     prefill_chunk: int = 256
+    policy: str | VariantPolicy = "mixture"
+    reward_price: RewardPrice = FREE
     forbidden_features: tuple[str, ...] = ()
     speculate: bool = True
     kv_cache_bytes: int = 256 << 20

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from concurrent.futures import Future
+from pathlib import Path
 
 from edge_autoglm.facade.standby import GenerationBuilder
 from edge_autoglm.learn.learner import Learner
@@ -51,6 +52,25 @@ class LearnerHandle:
             SwapError: There is none.
         """
         return self._swapper.rollback("asked for by the app")
+
+    def export_statistics(self, path: str | Path) -> None:
+        """Write what was learnt here for `merge` on other devices: sums, without any request, id or text.
+
+        Raises:
+            StateNotWritable: The file cannot be written.
+            PolicyError: This policy cannot be written down.
+        """
+        self._learner.export_statistics(path)
+
+    def merge(self, path: str | Path) -> bool:
+        """Add what other devices learnt, as if their rewards had come here; False where that file was merged before.
+
+        Raises:
+            StateError: The file cannot be read, or is damaged.
+            PolicyError: It is of another policy.
+            StateNotWritable: The state folder cannot be written to; nothing was added.
+        """
+        return self._learner.merge(path)
 
     def count_reward(self) -> None:
         """Promote in the background after every ``promote_every`` rewards; one promotion at a time."""

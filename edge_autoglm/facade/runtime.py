@@ -26,6 +26,8 @@ from edge_autoglm.facade.stats import RuntimeStats
 from edge_autoglm.facade.streams import CompletionStream, ReplyStream
 from edge_autoglm.facade.task_requests import Context, TaskRequests
 from edge_autoglm.learn.learner import Learner
+from edge_autoglm.learn.policies import make_policy
+from edge_autoglm.learn.rewards.signals import Signal
 from edge_autoglm.runtime.model import Urgency
 from edge_autoglm.sampling_params import SamplingParams, SamplingSettings, sampling_params
 from edge_autoglm.swap.buffer import DoubleBuffer
@@ -91,7 +93,8 @@ class Runtime:
         """
         settings = config or RuntimeConfig()
         opened = Bundle.open(bundle.root if isinstance(bundle, Bundle) else Path(bundle), progress=progress)
-        learner = Learner.open(None if state is None else Path(state), seed=settings.seed)
+        policy = make_policy(settings.policy) if isinstance(settings.policy, str) else settings.policy
+        learner = Learner.open(state, settings.seed, policy, settings.reward_price, progress=progress)
         try:
             count = threads or default_threads()
             pack = PrefixPack(None if state is None else Path(state), count)
@@ -173,19 +176,21 @@ class Runtime:
         """Answer a request of a text task piece by piece, for ``for`` or ``async for``; see `run` for the rest."""
         return self._tasks.stream(task, inputs, context, variant, Urgency(priority, deadline))
 
-    def feedback(self, decision_id: str, reward: float) -> FeedbackOutcome:
-        """Take the reward of a reply: durable once this returns.
+    def feedback(self, decision_id: str, signal: Signal, source: str | None = None) -> FeedbackOutcome:
+        """Take what a user said or did about a reply: durable once this returns.
 
         Args:
             decision_id: ``Reply.id``; late is fine, also after a restart.
-            reward: 0 (useless) to 1 (perfect).
+            signal: 0 (useless) to 1 (perfect), ``Thumbs``, ``Stars``, ``Preferred`` over another reply; or what was done
+                with the answer: ``Accepted``, ``Edited``, ``Retried``, which count for less. A reply takes one of each.
+            source: Who gave it, so that no one source decides alone; only a keyed hash of it is kept.
 
         Raises:
             UnknownDecision: The id was never handed out here, or its record is gone.
-            InvalidReward: NaN, infinite or outside 0..1.
+            InvalidReward: A number is NaN, infinite or out of range.
             StateNotWritable: The journal cannot be written; nothing was learnt.
         """
-        outcome = self._learner.feedback(decision_id, reward)
+        outcome = self._learner.feedback(decision_id, signal, source)
         if outcome is FeedbackOutcome.APPLIED:
             self._handle.count_reward()
         return outcome

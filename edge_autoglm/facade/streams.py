@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 from edge_autoglm.errors import RequestError
 from edge_autoglm.runtime.requests.stream import TokenStream
-from edge_autoglm.values import Completion, Decision, Reply
+from edge_autoglm.values import Completion, Decision, Explanation, Reply
 
 
 class _TextStream:
@@ -70,9 +70,12 @@ class CompletionStream(_TextStream):
 class ReplyStream(_TextStream):
     """Streamed answer to a task."""
 
-    def __init__(self, pieces: TokenStream, generation: int, decision: Decision) -> None:
+    def __init__(
+        self, pieces: TokenStream, generation: int, decision: Decision, explain: Callable[[], Explanation]
+    ) -> None:
         super().__init__(pieces, generation)
         self._decision = decision
+        self._explain = explain
 
     @property
     def id(self) -> str:
@@ -94,6 +97,7 @@ class ReplyStream(_TextStream):
             usage=pieces.usage,
             timings=pieces.timings,
             scores={},
+            explainer=self._explain,
         )
 
 

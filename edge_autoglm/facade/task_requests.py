@@ -15,6 +15,7 @@ from edge_autoglm.facade.response_cache import ResponseCache, held_bytes
 from edge_autoglm.facade.streams import ReplyStream
 from edge_autoglm.learn.context import ContextValue
 from edge_autoglm.learn.learner import Learner
+from edge_autoglm.learn.rewards.price import UNMEASURED, AnswerCost
 from edge_autoglm.prompts import Task
 from edge_autoglm.runtime.model import Urgency
 from edge_autoglm.swap.buffer import DoubleBuffer
@@ -57,7 +58,7 @@ class TaskRequests:
             pieces = stream_answer(generation.model, asked, choice.variant, inputs, urgency)
             release_with(pieces.future, lease.pop_all())
             self._record(choice, task, generation.number)
-            return ReplyStream(pieces, generation.number, choice.decision)
+            return ReplyStream(pieces, generation.number, choice.decision, choice.explain)
 
     def _answer(
         self, generation: Generation, task: Task, choice: Choice, inputs: Mapping[str, str], urgency: Urgency
@@ -88,11 +89,11 @@ class TaskRequests:
     ) -> Choice:
         return choose(generation.policy, task, inputs, context, variant, self._describer)
 
-    def _record(self, choice: Choice, task: str, generation: int) -> None:
-        self._learner.record(choice.decision, task, choice.arms, choice.features, generation)
+    def _record(self, choice: Choice, task: str, generation: int, cost: AnswerCost = UNMEASURED) -> None:
+        self._learner.record(choice.decision, task, choice.arms, choice.features, generation, cost)
 
     def _reply(self, answered: Answer, choice: Choice, task: str, generation: int, cached: bool) -> Reply:
-        self._record(choice, task, generation)
+        self._record(choice, task, generation, AnswerCost(answered.timings.total, answered.usage.new_tokens))
         return Reply(
             id=choice.decision.id,
             text=answered.text,
@@ -104,6 +105,7 @@ class TaskRequests:
             timings=answered.timings,
             scores=answered.scores,
             from_cache=cached,
+            explainer=choice.explain,
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from edge_autoglm.errors import PolicyError, UnknownDecision
@@ -12,6 +13,25 @@ DEFAULT_CAPACITY = 20_000
 """A pending decision of 30 features takes about 1 kB, so this many take 20 MB."""
 IDS_PER_PENDING = 5
 """An id alone takes a fraction of that, so repeated and expired ones are recognised for longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class BookContents(Generic[T]):
+    """What a book remembers.
+
+    Attributes:
+        pending: Id -> what was decided.
+        heard: Ids of the pending ones of which something was heard.
+        answered: Ids.
+        expired: Ids.
+        count: Of all that expired so far, of which nothing was heard.
+    """
+
+    pending: dict[str, T]
+    heard: list[str]
+    answered: list[str]
+    expired: list[str]
+    count: int
 
 
 class DecisionBook(Generic[T]):
@@ -42,8 +62,9 @@ class DecisionBook(Generic[T]):
         self._pending: dict[str, T] = {}
         self._answered: dict[str, None] = {}
         self._expired: dict[str, None] = {}
+        self._heard: set[str] = set()
         self.expired = 0
-        """Decisions that expired so far."""
+        """Decisions that expired so far, of which nothing was heard."""
 
     def __len__(self) -> int:
         """Decisions that wait."""
@@ -60,7 +81,8 @@ class DecisionBook(Generic[T]):
             oldest = next(iter(self._pending))
             del self._pending[oldest]
             self._keep(self._expired, oldest)
-            self.expired += 1
+            self.expired += oldest not in self._heard
+            self._heard.discard(oldest)
 
     def find(self, decision_id: str) -> T | None:
         """What was decided, or ``None`` where the reward has been given already.
@@ -83,9 +105,15 @@ class DecisionBook(Generic[T]):
             "Give feedback with the id of a reply, to the runtime or state folder that made it.",
         )
 
+    def hear(self, decision_id: str, decided: T) -> None:
+        """Something came for a pending decision, which goes on waiting, as ``decided``: its reward is not missing."""
+        self._pending[decision_id] = decided
+        self._heard.add(decision_id)
+
     def answer(self, decision_id: str) -> T:
         """Mark a pending decision as answered and return what was decided."""
         decided = self._pending.pop(decision_id)
+        self._heard.discard(decision_id)
         self._keep(self._answered, decision_id)
         return decided
 
@@ -93,6 +121,19 @@ class DecisionBook(Generic[T]):
         """Undo ``answer``: the decision waits again."""
         self._answered.pop(decision_id, None)
         self._pending[decision_id] = decided
+
+    def contents(self) -> BookContents[T]:
+        """All that is remembered, oldest first; a shallow copy."""
+        heard = [decision_id for decision_id in self._pending if decision_id in self._heard]
+        return BookContents(dict(self._pending), heard, list(self._answered), list(self._expired), self.expired)
+
+    def fill(self, contents: BookContents[T]) -> None:
+        """Take over ``contents``; what the capacity does not hold expires."""
+        self._pending, self._heard = {}, set(contents.heard)
+        self._answered, self._expired = dict.fromkeys(contents.answered), dict.fromkeys(contents.expired)
+        self.expired = contents.count
+        for decision_id, decided in contents.pending.items():
+            self.add(decision_id, decided)
 
     def _keep(self, ids: dict[str, None], decision_id: str) -> None:
         ids[decision_id] = None

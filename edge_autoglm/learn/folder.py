@@ -44,10 +44,20 @@ def open_folder(path: Path) -> StateFolder:
     except OSError as error:
         raise not_writable(path, error) from error
     try:
+        _clear(path)
         return StateFolder(path, lock, _key(path))
     except BaseException:
         lock.release()
         raise
+
+
+def _clear(folder: Path) -> None:
+    """Delete what a killed process was writing aside."""
+    try:
+        for partial in folder.glob(".*.partial*"):
+            partial.unlink()
+    except OSError as error:
+        raise not_writable(folder, error) from error
 
 
 def _key(folder: Path) -> bytes:

@@ -28,24 +28,26 @@ def hash_name(name: str, key: bytes = b"") -> int:
     return int.from_bytes(blake2b(encoded, digest_size=4, key=key).digest(), "little")
 
 
-@lru_cache(maxsize=1024)  # a pure function of its argument, called with the same few tuples at every decision
-def hash_arms(arms: tuple[str, ...]) -> npt.NDArray[np.uint64]:
-    """64-bit hash of each arm's name, read-only, shape ``[arms]``."""
-    digests = b"".join(blake2b(arm.encode("utf-8", "surrogatepass"), digest_size=8).digest() for arm in arms)
+@lru_cache(maxsize=1024)  # a pure function of its arguments, called with the same few tuples at every decision
+def hash_arms(arms: tuple[str, ...], task: str = "") -> npt.NDArray[np.uint64]:
+    """64-bit hash of each arm's name in its task, read-only, shape ``[arms]``."""
+    key = hash_name(task).to_bytes(4, "little") if task else b""
+    digests = b"".join(blake2b(arm.encode("utf-8", "surrogatepass"), digest_size=8, key=key).digest() for arm in arms)
     return np.frombuffer(digests, dtype="<u8").astype(np.uint64, copy=False)
 
 
-def cross(arms: Sequence[str], indices: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def cross(arms: Sequence[str], indices: npt.NDArray[np.int64], task: str = "") -> npt.NDArray[np.int64]:
     """Indices of every feature of every arm, the arm's bias first.
 
     Args:
         arms: Names.
         indices: Of the request's features, shape ``[features]``.
+        task: Whose arms they are; arms of two tasks share nothing.
 
     Returns:
         Well-mixed 32-bit numbers, shape ``[arms, 1 + features]``; a table of ``2**bits`` weights uses the low bits.
     """
-    hashed = hash_arms(tuple(arms))
+    hashed = hash_arms(tuple(arms), task)
     crossed = np.empty((len(hashed), 1 + len(indices)), dtype=np.uint64)
     crossed[:, 0] = hashed
     np.bitwise_xor(hashed[:, None], indices.view(np.uint64), out=crossed[:, 1:])

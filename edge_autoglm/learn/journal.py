@@ -9,10 +9,21 @@ from dataclasses import dataclass, replace
 from io import FileIO
 from pathlib import Path
 
-from edge_autoglm.bundle.atomic import write_bytes_atomic
+from edge_autoglm.bundle.atomic import fsync_folder, write_bytes_atomic
 from edge_autoglm.errors import PolicyError, StateNotWritable
-from edge_autoglm.learn.records import Record, to_json
-from edge_autoglm.learn.segments import Tail, frame, header, read_journal, segment_path
+from edge_autoglm.learn.record_codec import SCHEMA_VERSION, RecordCodec
+from edge_autoglm.learn.records import Record
+from edge_autoglm.learn.segments import (
+    BEGINNING,
+    Position,
+    Tail,
+    frame,
+    header,
+    read_journal,
+    segment_number,
+    segment_path,
+    segment_paths,
+)
 from edge_autoglm.values import Progress, silent
 
 DEFAULT_SEGMENT_BYTES = 16 * 2**20
@@ -43,9 +54,10 @@ class Journal:
 
     Args:
         folder: Exists.
-        replay: Called with every record that the journal holds.
+        replay: Called with every record that the journal holds from ``start`` on.
         segment_bytes: A new segment is begun when the current one has grown to this.
         progress: Called with stage ``journal`` and bytes.
+        start: What comes before it is known from elsewhere.
 
     Raises:
         StateDamaged: See ``read_journal``.
@@ -59,6 +71,7 @@ class Journal:
         replay: Callable[[Record], None],
         segment_bytes: int = DEFAULT_SEGMENT_BYTES,
         progress: Progress = silent,
+        start: Position = BEGINNING,
     ) -> None:
         if segment_bytes < 1:
             raise PolicyError(f"segment_bytes is {segment_bytes}", "Give at least 1.")
@@ -67,32 +80,60 @@ class Journal:
         self._failure: OSError | None = None
         self._syncing = threading.Lock()
         try:
-            tail = read_journal(folder, replay, progress)
+            tail = read_journal(folder, replay, progress, start)
             self._current = self._opened(tail if tail.number else self._created(tail))
         except OSError as error:
             raise not_writable(folder, error) from error
         self.torn = tail.torn
         """Bytes of an unfinished record that were cut when the journal was opened."""
+        self._dropped = 0
+        if tail.number and tail.codec.schema != SCHEMA_VERSION:
+            self._leave_old_schema()
 
     @property
     def size(self) -> int:
-        """Bytes of all segments."""
+        """Bytes of all segments that are kept."""
+        return self.written - self._dropped
+
+    @property
+    def written(self) -> int:
+        """Bytes of all segments, those too that were dropped since it was opened."""
         return self._current.tail.sealed + self._current.tail.size
 
-    def append(self, record: Record) -> None:
-        """Write a record.
+    @property
+    def whole(self) -> bool:
+        """Whether the first segment is kept."""
+        return segment_path(self._folder, BEGINNING.segment).exists()
+
+    @property
+    def position(self) -> Position:
+        """Where the next record will go."""
+        return self._current.tail.position
+
+    def bytes_after(self, position: Position) -> int:
+        """Bytes written after a place in a segment that is kept."""
+        sizes = [p.stat().st_size for p in segment_paths(self._folder) if segment_number(p) >= position.segment]
+        return sum(sizes) - position.size
+
+    def append(self, *records: Record) -> None:
+        """Write records: all, or none of them.
 
         Raises:
-            StateNotWritable: It could not be written whole; the journal is as it was.
+            StateNotWritable: They could not be written whole; the journal is as it was.
         """
         self._check_sound()
         if self._current.tail.size >= self._segment_bytes:
             self._begin_segment()
         file, tail = self._current.file, self._current.tail
-        line, crc = frame(to_json(record), tail.crc)
+        lines, crc = b"", tail.crc
+        for record in records:
+            line, crc = frame(tail.codec.encode(record), crc)
+            lines += line
         try:
-            _write(file, line)
-            self._current = _Current(file, replace(tail, crc=crc, size=tail.size + len(line)))
+            _write(file, lines)
+            self._current = _Current(file, replace(tail, crc=crc, size=tail.size + len(lines)))
+            for record in records:
+                tail.codec.note(record)
         except BaseException as error:
             self._undo()
             if isinstance(error, OSError):
@@ -110,6 +151,26 @@ class Journal:
             self._check_sound()
             self._flush()
 
+    def drop(self, before: int, budget: int) -> None:
+        """Delete the oldest segments while all together take more than ``budget`` bytes, those below ``before`` only.
+
+        One call at a time; other methods may run meanwhile.
+
+        Raises:
+            StateNotWritable: A segment cannot be deleted.
+        """
+        for path in segment_paths(self._folder):
+            if segment_number(path) >= before or self.size <= budget:
+                return
+            try:
+                size = path.stat().st_size
+                path.unlink()
+                # One at a time for good: after a power cut, those that are left must have no gap between them.
+                fsync_folder(self._folder)
+            except OSError as error:
+                raise not_writable(self._folder, error) from error
+            self._dropped += size
+
     def close(self) -> None:
         """Let the file go. Appended records stay as durable as they were."""
         with self._syncing:
@@ -120,7 +181,8 @@ class Journal:
         number = previous.number + 1
         line, crc = header(number, previous.crc)
         write_bytes_atomic(segment_path(self._folder, number), line, mode=PRIVATE)
-        return Tail(number, crc, len(line), torn=0, sealed=previous.sealed + previous.size)
+        sealed = previous.sealed + previous.size
+        return Tail(number, crc, len(line), 0, sealed, before=previous.crc, codec=RecordCodec())
 
     def _opened(self, tail: Tail) -> _Current:
         """Ready to continue after the last good line."""
@@ -150,6 +212,13 @@ class Journal:
                 raise not_writable(self._folder, error) from error
             full.file.close()
 
+    def _leave_old_schema(self) -> None:
+        try:
+            self._begin_segment()
+        except BaseException:
+            self.close()
+            raise
+
     def _undo(self) -> None:
         """Cut what a failed append left behind the last good line."""
         try:
@@ -174,7 +243,7 @@ class Journal:
             )
 
 
-def _write(file: FileIO, line: bytes) -> None:
+def _write(file: FileIO, lines: bytes) -> None:
     written = 0
-    while written < len(line):  # a disk that fills up takes a part first
-        written += file.write(line[written:])
+    while written < len(lines):  # a disk that fills up takes a part first
+        written += file.write(lines[written:])

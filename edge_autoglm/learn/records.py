@@ -1,16 +1,12 @@
-"""The journal's records and their JSON."""
+"""The journal's records."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
-import numpy as np
-
-from edge_autoglm.errors import InputRejected
 from edge_autoglm.learn.features import Features
+from edge_autoglm.learn.rewards.signals import Kind
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,9 +18,13 @@ class DecisionRecord:
         task: Name of the task.
         arm: The variant that was chosen out of ``arms``.
         propensity: Probability of that choice.
+        arms: All that were offered.
         features: Of the request; hashed, so no text can be read back.
         generation: That answered.
         time: Seconds since the epoch; informative only.
+        latency: Seconds that the answer took; ``None`` where nobody measured it.
+        tokens: New ones of the answer; likewise.
+        propensities: Of all ``arms``, to 8 digits; empty where the caller chose, or an older version recorded it.
     """
 
     id: str
@@ -35,60 +35,43 @@ class DecisionRecord:
     features: Features
     generation: int
     time: float
+    latency: float | None = None
+    tokens: int | None = None
+    propensities: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class FeedbackRecord:
-    """A reward in 0..1 for the decision ``id``."""
+    """A reward for the decision ``id``.
+
+    Attributes:
+        id: Of the decision.
+        reward: In 0..1, what is to be learnt: the price of the answer is off already.
+        time: Seconds since the epoch; informative only.
+        weight: How much it counts, in 0..1, as the caps on implicit signals and on its source left it.
+        kind: A decision takes one of each.
+        source: Keyed hash of who gave it; ``None`` where the app named nobody.
+    """
 
     id: str
     reward: float
     time: float
+    weight: float = 1.0
+    kind: Kind = "explicit"
+    source: str | None = None
 
 
-Record = DecisionRecord | FeedbackRecord
+@dataclass(frozen=True, slots=True)
+class MergeRecord:
+    """What other devices learnt was added here.
 
-
-def to_json(record: Record) -> bytes:
-    """One line without its end; floats keep every bit."""
-    if isinstance(record, FeedbackRecord):
-        fields: dict[str, Any] = {"k": "feedback", "id": record.id, "reward": record.reward, "time": record.time}
-    else:
-        fields = {
-            "k": "decision",
-            "id": record.id,
-            "task": record.task,
-            "arm": record.arm,
-            "propensity": record.propensity,
-            "arms": record.arms,
-            "generation": record.generation,
-            "time": record.time,
-            "indices": record.features.indices.tolist(),
-            "values": record.features.values.tolist(),
-        }
-    return json.dumps(fields, separators=(",", ":")).encode("ascii")
-
-
-def from_json(line: bytes) -> Record:
-    """The record of a line.
-
-    Raises:
-        ValueError: The line is not a record that this version writes.
+    Attributes:
+        digest: Names the file in the state folder that holds their statistics.
+        time: Seconds since the epoch; informative only.
     """
-    try:
-        fields = json.loads(line)
-        return _READERS[fields.pop("k")](fields)
-    except (KeyError, TypeError, AttributeError, InputRejected) as error:
-        raise ValueError(f"not a record of this version: {error!r}") from error
+
+    digest: str
+    time: float
 
 
-def _decision(fields: dict[str, Any]) -> DecisionRecord:
-    features = Features(np.array(fields.pop("indices"), np.int64), np.array(fields.pop("values"), np.float64))
-    return DecisionRecord(features=features, arms=tuple(fields.pop("arms")), **fields)
-
-
-def _feedback(fields: dict[str, Any]) -> FeedbackRecord:
-    return FeedbackRecord(**fields)
-
-
-_READERS: dict[str, Callable[[dict[str, Any]], Record]] = {"decision": _decision, "feedback": _feedback}
+Record: TypeAlias = DecisionRecord | FeedbackRecord | MergeRecord

@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-import numpy as np
-
 from edge_autoglm.errors import RequestError
 from edge_autoglm.runtime.model import LanguageModel
 from edge_autoglm.swap.answers import MIN_LOOP, check_answers
@@ -117,8 +115,8 @@ def check(
 
 
 def _weights(candidate: Generation) -> HealthReport:
-    broken = np.count_nonzero(~np.isfinite(candidate.policy.weights))
-    return HealthReport((f"policy: {broken} of its weights are no numbers",) if broken else (), {})
+    broken = candidate.policy.broken_numbers()
+    return HealthReport((f"policy: {broken} of its numbers are not finite",) if broken else (), {})
 
 
 def _answers(candidate: Generation, active: Generation, reference: LanguageModel, policy: HealthPolicy) -> HealthReport:

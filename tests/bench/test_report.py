@@ -13,11 +13,12 @@ from rich.console import Console
 
 from edge_autoglm import Usage
 from edge_autoglm.bench.config import BenchConfig
-from edge_autoglm.bench.plot import plot_report, require_matplotlib
+from edge_autoglm.bench.plot import plot_report
 from edge_autoglm.bench.report import BenchReport
 from edge_autoglm.bench.samples import RequestSample, Round
 from edge_autoglm.bench.table import show
 from edge_autoglm.errors import EdgeAutoGLMError, MissingDependency, RequestError
+from edge_autoglm.plotting import require_matplotlib
 
 
 def shown(report: BenchReport) -> str:

@@ -16,20 +16,30 @@ import signal
 import sys
 import time
 
-from edge_autoglm.learn.learner import Learner
+from edge_autoglm.learn.learner import Learner, Limits
+from edge_autoglm.learn.policies import make_policy
+from edge_autoglm.learn.policy import VariantPolicy
 from tests.learn.streams import decide
+
+LIMITS = Limits(segment_bytes=4000, snapshot_bytes=1, journal_bytes=50_000)
+"""Every few steps a new segment or a snapshot, and old segments go: but none that the same run began."""
+
+
+def policy() -> VariantPolicy:
+    """Its snapshots are small, so there are many."""
+    return make_policy("ridge", seed=1, lambdas=(3.0,))
 
 
 def stream(folder: str, seed: int, retried: list[str], steps: int) -> None:
     rng = random.Random(seed)
-    learner = Learner.open(folder, seed=seed, segment_bytes=6000)
+    learner = Learner.open(folder, seed=seed, policy=policy(), limits=LIMITS)
     os.write(steps, b"!")
-    policy = learner.frozen()
+    frozen = learner.frozen()
     waiting = retried.copy()
     for step in range(10**9):
         decision_id = waiting.pop(rng.randrange(len(waiting))) if waiting and rng.random() < 0.5 else None
         if decision_id is None:
-            waiting.append(decide(learner, policy, seed=seed + step))
+            waiting.append(decide(learner, frozen, seed=seed + step))
             continue
         outcome = learner.feedback(decision_id, rng.random())
         os.write(1, f"{outcome.value} {decision_id}\n".encode())

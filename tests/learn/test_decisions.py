@@ -59,3 +59,35 @@ def test_memory_is_bounded_however_many_come() -> None:
 def test_a_capacity_of_nothing_is_refused() -> None:
     with pytest.raises(PolicyError, match="0"):
         DecisionBook[int](0)
+
+
+def test_a_decision_that_was_heard_of_goes_on_waiting_and_does_not_expire_as_missing() -> None:
+    book = full_book(10, capacity=10)
+    book.hear("d0", 100)
+    assert book.find("d0") == 100
+    book.add("d10", 10)  # the place in the queue is that of the decision
+    assert book.expired == 0
+    with pytest.raises(UnknownDecision, match="expired"):
+        book.find("d0")
+    book.add("d11", 11)
+    assert book.expired == 1
+
+
+def test_a_book_filled_with_the_contents_of_another_goes_on_alike() -> None:
+    ours = full_book(30, capacity=10)
+    ours.answer("d25")
+    ours.hear("d22", 220)
+    theirs = DecisionBook[int](10)
+    theirs.fill(ours.contents())
+    assert theirs.contents() == ours.contents()
+    for number in range(30, 90):
+        for book in (ours, theirs):
+            book.add(f"d{number}", number)
+        assert theirs.contents() == ours.contents()
+
+
+def test_a_smaller_book_lets_expire_what_it_cannot_hold() -> None:
+    smaller = DecisionBook[int](4)
+    smaller.fill(full_book(10, capacity=10).contents())
+    assert (len(smaller), smaller.expired) == (4, 6)
+    assert smaller.find("d6") == 6

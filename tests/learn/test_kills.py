@@ -1,24 +1,24 @@
-"""A hundred kills with SIGKILL: what was acknowledged is there, once, and replays to the same state."""
+"""Kills with SIGKILL: what was acknowledged is there, once, and is taken up and replayed to the same state."""
 
 from __future__ import annotations
 
 import os
 import random
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from edge_autoglm.learn.learner import Learner
-from edge_autoglm.learn.policy import VariantPolicy
-from edge_autoglm.learn.records import DecisionRecord, FeedbackRecord
-from edge_autoglm.learn.segments import segment_paths
-from tests.learn.streams import assert_same_state, records_of, rewarded_ids
+from edge_autoglm.learn.segments import segment_number, segment_paths
+from edge_autoglm.learn.snapshot_store import snapshot_paths
+from edge_autoglm.values import FeedbackOutcome
+from tests.learn.kill_host import policy
+from tests.learn.streams import assert_same_state, rewarded_ids
 
-KILLS = 100
 FOLDERS = 4
 
 
@@ -65,43 +65,62 @@ def host() -> Iterator[KillHost]:
     running.close()
 
 
-@pytest.mark.stress
-def test_a_hundred_kills_lose_nothing_acknowledged_and_double_nothing(host: KillHost, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "kills", [16, pytest.param(1000, marks=[pytest.mark.stress, pytest.mark.slow, pytest.mark.timeout(3600)])]
+)
+def test_kills_lose_nothing_acknowledged_double_nothing_and_replay_alike(
+    host: KillHost, tmp_path: Path, kills: int
+) -> None:
     rng = random.Random(0)
-    rewards = 0
-    for folder in (tmp_path / str(number) for number in range(FOLDERS)):
-        acknowledged: set[str] = set()
-        journalled: list[str] = []
-        for kill in range(KILLS // FOLDERS):
+    rewards = snapshots = dropped = 0
+    for killed in (Killed(tmp_path / str(number)) for number in range(FOLDERS)):
+        for kill in range(kills // FOLDERS):
             # Retried: ids acknowledged before, and the last ones, of which only the journal knows how they ended.
-            retried = rng.sample(sorted(acknowledged), min(3, len(acknowledged))) + journalled[-3:]
+            retried = {*rng.sample(sorted(killed.acknowledged), min(3, len(killed.acknowledged))), *killed.given[-3:]}
             after = 0 if kill % 5 == 4 else rng.randrange(1, 30)
-            printed = host.run_and_kill(
-                folder, rng.randrange(10**6), rng.uniform(0, 0.004), after, sorted(set(retried))
-            )
-            acknowledged |= printed["applied"]
-            assert printed["duplicate"] <= set(journalled)
-            assert not printed["applied"] & set(journalled)
-            journalled = rewarded_ids(folder) if segment_paths(folder) else []
-            assert acknowledged <= set(journalled)
-            assert len(journalled) == len(set(journalled))
-        assert_replays_to_exactly_its_records(folder)
-        rewards += len(acknowledged)
-    assert rewards > 5 * KILLS  # the kills hit running streams
+            delay = rng.uniform(0, 0.004)
+            killed.take_in(host.run_and_kill(killed.folder, rng.randrange(10**6), delay, after, sorted(retried)))
+        killed.assert_taken_up_and_replayed_alike()
+        rewards += len(killed.acknowledged)
+        snapshots += len(snapshot_paths(killed.folder))
+        dropped += segment_number(segment_paths(killed.folder)[0]) - 1
+    assert rewards > 3 * kills  # the kills hit running streams,
+    assert snapshots == 2 * FOLDERS or kills < 100  # their snapshots
+    assert dropped or kills < 100  # and the end of old segments
 
 
-def assert_replays_to_exactly_its_records(folder: Path) -> None:
-    """Against a policy that is fed the records by hand, and against a second replay."""
-    expected, decided, rewarded = VariantPolicy(), {}, 0
-    for record in records_of(folder):
-        if isinstance(record, DecisionRecord):
-            decided[record.id] = record
-        if isinstance(record, FeedbackRecord):
-            rewarded += 1
-            expected.learn(decided[record.id].features, decided[record.id].arm, record.reward)
-    with Learner.open(folder) as first:
-        np.testing.assert_array_equal(first.policy.model.z, expected.model.z)
-        np.testing.assert_array_equal(first.policy.model.n, expected.model.n)
-        assert (first.status().decisions, first.status().feedbacks) == (len(decided), rewarded)
-    with Learner.open(folder) as second:
-        assert_same_state(first, second)
+class Killed:
+    """A state folder between two kills, and every segment that it ever had."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.acknowledged: set[str] = set()
+        self.given: list[str] = []
+        """Ids with a reward in the journal, in order."""
+        self._whole = folder.with_name(f"{folder.name}-whole")
+        self._whole.mkdir()
+
+    def take_in(self, printed: dict[str, set[str]]) -> None:
+        """Check what a killed run said against what it left."""
+        self.acknowledged |= printed["applied"]
+        assert printed["duplicate"] <= set(self.given)
+        assert not printed["applied"] & set(self.given)
+        for path in segment_paths(self.folder):
+            shutil.copy(path, self._whole / path.name)
+        recent = rewarded_ids(self.folder) if segment_paths(self.folder) else []
+        assert len(recent) == len(set(recent))
+        known = set(self.given)
+        self.given += [one for one in recent if one not in known]
+        assert self.acknowledged <= set(self.given)
+
+    def assert_taken_up_and_replayed_alike(self) -> None:
+        """From the snapshot and the journal's end, and from all that was ever in the journal."""
+        shutil.copy(self.folder / "key", self._whole / "key")
+        with (
+            Learner.open(self.folder, policy=policy()) as taken_up,
+            Learner.open(self._whole, policy=policy()) as whole,
+        ):
+            assert_same_state(taken_up, whole)
+            assert rewarded_ids(self._whole) == self.given
+            assert whole.status().feedbacks == len(self.given)
+            assert {taken_up.feedback(one, 1.0) for one in sorted(self.acknowledged)} == {FeedbackOutcome.DUPLICATE}

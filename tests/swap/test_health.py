@@ -9,7 +9,9 @@ import numpy.typing as npt
 import pytest
 
 from edge_autoglm.errors import RequestError
-from edge_autoglm.learn.policy import FrozenPolicy
+from edge_autoglm.learn.ftrl import FTRLProximal
+from edge_autoglm.learn.models.ftrl import FTRLModel
+from edge_autoglm.learn.policy import VariantPolicy
 from edge_autoglm.prompts import Catalogue, Variant
 from edge_autoglm.runtime.engine import Chunk, Engine, Logits
 from edge_autoglm.runtime.engines.scripted_engine import ScriptedEngine
@@ -87,11 +89,12 @@ def test_a_new_policy_is_checked_without_asking_anything_twice() -> None:
     assert counter.tokens == len(TOKENIZER.encode("It rained all day."))
 
 
-def test_a_policy_whose_weights_are_no_numbers_is_found(active: Generation) -> None:
-    weights = np.zeros(16)
-    weights[3], weights[5] = math.nan, math.inf
-    report = check(next_generation(active, policy=FrozenPolicy(weights, np.zeros_like(weights))), active, UNTIMED)
-    assert report.reasons == ("policy: 2 of its weights are no numbers",)
+def test_a_policy_whose_numbers_are_not_finite_is_found(active: Generation) -> None:
+    learner = FTRLProximal(bits=4)
+    learner.load(np.array([3, 5]), np.array([math.nan, math.inf]), np.ones(2))
+    policy = VariantPolicy(FTRLModel(learner)).freeze()
+    report = check(next_generation(active, policy=policy), active, UNTIMED)
+    assert report.reasons == ("policy: 2 of its numbers are not finite",)
 
 
 def test_a_new_prompt_set_is_asked_what_is_new_in_it(active: Generation) -> None:

@@ -14,6 +14,12 @@ _WORD = re.compile(rf"[{_UNSPACED}]+|[^\W\d_{_UNSPACED}]+")
 _UNSPACED_START = re.compile(rf"[{_UNSPACED}]")
 
 
+def word_hashes(texts: Iterable[str], key: bytes) -> dict[int, str]:
+    """What the hashed words of texts stand for; in memory only, and only for who has the texts anyway."""
+    parts = {part for text in texts for word in _WORD.findall(text.lower()) for part in _parts(word)}
+    return {hash_name(f"word={part}", key): part for part in parts}
+
+
 def hashed_words(texts: Iterable[str], key: bytes) -> list[int]:
     """Hashed words of the texts, at most ``MAX_WORDS``.
 

@@ -1,0 +1,134 @@
+"""Several models, each trusted by how well it did lately."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from edge_autoglm.learn.features import Features
+from edge_autoglm.learn.models.base import Estimate, ModelState, RewardModel, check_alike, check_setting, same_kind
+from edge_autoglm.learn.models.context_free import ContextFreeModel
+from edge_autoglm.learn.models.experts import ExpertWeights
+from edge_autoglm.learn.models.ftrl import FTRLModel
+from edge_autoglm.learn.models.ridge import RidgeModel
+
+
+class MixtureModel:
+    """A weighted mean of models that learn side by side, by their recent squared error in each task.
+
+    By default a context-free one, ridges on the dense features and FTRL on the sparse ones: where contexts say nothing,
+    the first is soon trusted and learns fastest; where they do, the others are.
+
+    Args:
+        models: Name -> model, untrained.
+        rate: How sharply the weight of a model falls with its recent squared errors, above 0.
+        discount: Of those errors at each new one, above 0 and at most 1.
+
+    Raises:
+        PolicyError: A setting is out of range.
+    """
+
+    def __init__(
+        self, models: Mapping[str, RewardModel] | None = None, rate: float = 4.0, discount: float = 0.997
+    ) -> None:
+        check_setting("rate", rate, 0.0 < rate < math.inf, "a finite number above 0")
+        check_setting("discount", discount, 0.0 < discount <= 1.0, "a number above 0 and at most 1")
+        self.models: dict[str, RewardModel] = dict(
+            {"context_free": ContextFreeModel(), "ridge": RidgeModel(), "ftrl": FTRLModel()}
+            if models is None
+            else models
+        )
+        self.rate, self.discount = rate, discount
+        self._weights: dict[str, ExpertWeights] = {}
+        self._untrained = self._fresh()
+
+    @property
+    def can_snapshot(self) -> bool:
+        """As ``RewardModel.can_snapshot``."""
+        return all(model.can_snapshot for model in self.models.values())
+
+    def weights(self, task: str) -> dict[str, float]:
+        """How far each model is trusted in a task; they sum to 1."""
+        return dict(zip(self.models, self._weights.get(task, self._untrained).weights.tolist(), strict=True))
+
+    def estimate(self, arms: Sequence[str], features: Features) -> Estimate:
+        """As ``RewardModel.estimate``."""
+        estimates = [model.estimate(arms, features) for model in self.models.values()]
+        shares = self._weights.get(features.task, self._untrained).weights
+        means = shares @ np.array([estimate.means for estimate in estimates])
+        spreads = shares @ np.array([estimate.spreads for estimate in estimates])
+        return Estimate(means, spreads, estimates[0].rewards)
+
+    def learn(self, arm: str, features: Features, reward: float, weight: float = 1.0) -> float:
+        """As ``RewardModel.learn``."""
+        means = [model.learn(arm, features, reward, weight) for model in self.models.values()]
+        weights = self._weights.get(features.task)
+        if weights is None:
+            weights = self._weights[features.task] = self._fresh()
+        expected = float(weights.weights @ means)
+        weights.observe(means, reward, weight)
+        return expected
+
+    def forget(self, task: str, kept: float) -> None:
+        """As ``RewardModel.forget``."""
+        for model in self.models.values():
+            model.forget(task, kept)
+
+    def contributions(self, arm: str, features: Features) -> dict[str, float]:
+        """As ``RewardModel.contributions``: those of the models, by how far each is trusted."""
+        total: dict[str, float] = {}
+        for name, share in self.weights(features.task).items():
+            for feature, part in self.models[name].contributions(arm, features).items():
+                total[feature] = total.get(feature, 0.0) + share * part
+        return total
+
+    def clone(self) -> MixtureModel:
+        """As ``RewardModel.clone``."""
+        return MixtureModel({name: model.clone() for name, model in self.models.items()}, self.rate, self.discount)
+
+    def copy(self) -> MixtureModel:
+        """As ``RewardModel.copy``."""
+        other = MixtureModel({name: model.copy() for name, model in self.models.items()}, self.rate, self.discount)
+        other._weights = {task: weights.copy() for task, weights in self._weights.items()}
+        return other
+
+    def state(self) -> ModelState:
+        """As ``RewardModel.state``."""
+        states = {name: model.state() for name, model in self.models.items()}
+        facts = {
+            "settings": self._settings(),
+            "models": {name: state.facts for name, state in states.items()},
+            "weights": [[task, weights.losses, weights.mass] for task, weights in self._weights.items()],
+        }
+        arrays = {f"{name}.{key}": array for name, state in states.items() for key, array in state.arrays.items()}
+        return ModelState(facts, arrays)
+
+    def restore(self, state: ModelState) -> None:
+        """As ``RewardModel.restore``."""
+        check_alike(self._settings(), state.facts["settings"])
+        for name, model in self.models.items():
+            prefix = f"{name}."
+            arrays = {key[len(prefix) :]: array for key, array in state.arrays.items() if key.startswith(prefix)}
+            model.restore(ModelState(state.facts["models"][name], arrays))
+        self._weights = {}
+        for task, losses, mass in state.facts["weights"]:
+            self._weights[task] = self._fresh()
+            self._weights[task].restore(losses, mass)
+
+    def merge(self, other: RewardModel) -> None:
+        """As ``RewardModel.merge``: every model takes in its counterpart."""
+        other = same_kind(other, MixtureModel)
+        check_alike(self._settings(), other._settings())
+        for name, model in self.models.items():
+            model.merge(other.models[name])
+        for task, theirs in other._weights.items():
+            self._weights.setdefault(task, self._fresh()).merge(theirs)
+
+    def _fresh(self) -> ExpertWeights:
+        return ExpertWeights(len(self.models), self.rate, self.discount)
+
+    def _settings(self) -> dict[str, Any]:
+        return {"kind": "mixture", "models": list(self.models), "rate": self.rate, "discount": self.discount}
