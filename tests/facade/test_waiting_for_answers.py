@@ -249,16 +249,19 @@ def test_no_more_than_so_many_are_in_flight() -> None:
     most = 0
 
     class Counted(Future[int]):
+        """Ends when somebody waits for it."""
+
         def __init__(self, number: int) -> None:
             super().__init__()
             self.number = number
             open_ones.add(self)
 
-        def result(self, timeout: float | None = None) -> int:
+        def add_done_callback(self, fn: Callable[[Future[int]], object]) -> None:
             nonlocal most
             most = max(most, len(open_ones))
             open_ones.discard(self)
-            return self.number
+            self.set_result(self.number)
+            super().add_done_callback(fn)
 
     assert in_order(range(20), Counted, 5) == list(range(20))
     assert most == 5
