@@ -12,6 +12,7 @@ from typing import Any
 
 from benchmarks.checkpoints import RANDOM_SHAPES, random_tensors, write_checkpoint
 from benchmarks.llama_cpp_peer import load_library, make_file, quantize_file
+from benchmarks.peers.random_bundle import write_random_bundle
 from benchmarks.processes import run_measured
 from edge_autoglm import export_model
 from edge_autoglm.export.sources import open_checkpoint
@@ -59,10 +60,16 @@ class Preparation:
             else:
                 yield (
                     f"edge-{precision}",
-                    lambda out, precision=precision: export_model(own_source, out, precision, proof=False),  # type: ignore[misc]
+                    lambda out, precision=precision: self._own(own_source, precision, out),  # type: ignore[misc]
                 )
         for precision in _GENAI_PRECISIONS:
             yield f"genai-{precision}", lambda out, precision=precision: self._genai(precision, out)  # type: ignore[misc]
+
+    def _own(self, source: Path, precision: str, out: Path) -> None:
+        if self.model == SMOLLM2 or precision == "int8":
+            export_model(source, out, precision, proof=False)
+        else:
+            write_random_bundle(source, self.folder / "edge-int8", precision, out)
 
     def _gguf(self, kind: str) -> None:
         library = load_library()

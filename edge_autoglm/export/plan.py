@@ -21,7 +21,7 @@ from edge_autoglm.runtime.engine import Chunk, Engine
 from edge_autoglm.runtime.engines.ort_engine import OrtEngine
 from edge_autoglm.values import Progress
 
-_INT4_BITS = 5.6
+INT4_BITS = 5.6
 """Mean bits a weight of the layers, scales included: with an 8-bit head, SmolLM2-135M is then 105 MB, the size of
 llama.cpp's Q4_K_M of it."""
 _INT4_FORMS: tuple[FormName, ...] = ("int4", "int4/32", "int8")
@@ -54,7 +54,7 @@ def int4_plan(
         unit: {form: bits_a_weight(form, shape, _fine_rows(spec, unit)) * elements[unit] for form in _INT4_FORMS}
         for unit, shape in _matrices(spec)
     }
-    chosen = allocate(loss, bits, _INT4_BITS * sum(elements.values()))
+    chosen = allocate(loss, bits, INT4_BITS * sum(elements.values()))
     return Plan("int8", _by_layer(spec, chosen))
 
 

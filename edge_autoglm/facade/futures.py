@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
@@ -48,7 +49,13 @@ def release_with(future: Future[Any], lease: ExitStack) -> None:
 
 def wait_for(future: Future[T]) -> T:
     """Its result; if the wait is interrupted, by Ctrl-C say, the request is cancelled."""
+    ended = threading.Lock()
     try:
+        ended.acquire()
+        future.add_done_callback(lambda _: ended.release())
+        # Not in `future.result`: Ctrl-C while that takes or gives back its condition would leave it held, and the
+        # scheduler waiting for it for ever.
+        ended.acquire()
         return future.result()
     except BaseException:
         future.cancel()

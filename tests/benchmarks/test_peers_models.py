@@ -2,13 +2,15 @@ from pathlib import Path
 
 import gguf
 import numpy as np
+import onnx
 import pytest
 
 from benchmarks.checkpoints import GLM_EDGE_1_5B, QWEN2_0_5B, Stored, random_tensors, write_folder
 from benchmarks.llama_cpp_peer import write_out
+from benchmarks.peers.random_bundle import write_random_bundle
 from benchmarks.peers.random_gguf import write_random_gguf
 from benchmarks.peers.weight_bytes import read_a_token
-from edge_autoglm import export_model
+from edge_autoglm import Bundle, export_model
 from edge_autoglm.export.checkpoint import TokenizerFiles
 from edge_autoglm.export.sources import open_checkpoint
 from edge_autoglm.export.sources.gguf_header import read_header
@@ -95,3 +97,19 @@ def test_a_step_reads_the_matrices_of_a_graph_once(tied: bool, tmp_path: Path) -
 
 def test_a_folder_without_graphs_says_nothing(tmp_path: Path) -> None:
     assert read_a_token(write_tiny_llama(tmp_path / "hf")) is None
+
+
+def operators(bundle: Path) -> set[str]:
+    return {node.op_type for node in onnx.load(bundle / "engine/model.onnx", load_external_data=False).graph.node}
+
+
+@pytest.mark.parametrize("precision", ["w8a8", "int4"])
+def test_random_weights_get_the_forms_of_an_export_without_its_fit(tmp_path: Path, precision: str) -> None:
+    write_folder(tmp_path / "hf", TINY_QWEN, TEXTS, random_tensors(TINY_QWEN, 0), 10**9)
+    int8 = export_model(tmp_path / "hf", tmp_path / "int8", "int8", proof=False)
+    write_random_bundle(tmp_path / "hf", tmp_path / "int8", precision, tmp_path / "out")
+    export_model(tmp_path / "hf", tmp_path / "fitted", precision, proof=False)
+    written = Bundle.open(tmp_path / "out")
+    assert written.manifest.model == int8.manifest.model
+    assert operators(tmp_path / "out") == operators(tmp_path / "fitted")
+    assert read_a_token(tmp_path / "out") == pytest.approx(read_a_token(tmp_path / "fitted"), rel=0.1)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Iterator
+import signal
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
 
 import pytest
@@ -199,12 +201,25 @@ def test_a_runtime_that_is_closed_ends_what_runs_by_itself(engine: GatedEngine) 
 
 
 class Interrupted(Future[int]):
-    """What Ctrl-C does to whoever waits."""
+    """Ctrl-C comes soon after somebody began to wait for it."""
 
-    def result(self, timeout: float | None = None) -> int:
-        raise KeyboardInterrupt
+    def add_done_callback(self, fn: Callable[[Future[int]], object]) -> None:
+        super().add_done_callback(fn)
+        main = threading.main_thread().ident or 0
+        threading.Timer(0.01, signal.pthread_kill, (main, signal.SIGINT)).start()
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """A process that a shell started in the background ignores SIGINT, and Python leaves it at that."""
+    if not hasattr(signal, "pthread_kill"):
+        pytest.skip("the system sends no signal to a thread")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_an_interrupted_wait_cancels_the_request() -> None:
     future = Interrupted()
     with pytest.raises(KeyboardInterrupt):
@@ -212,6 +227,7 @@ def test_an_interrupted_wait_cancels_the_request() -> None:
     assert future.cancelled()
 
 
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("ends", [Interrupted, Future], ids=["interrupt", "error"])
 def test_what_ends_one_of_many_cancels_the_rest(ends: type[Future[int]]) -> None:
     made: list[Future[int]] = []
@@ -233,16 +249,19 @@ def test_no_more_than_so_many_are_in_flight() -> None:
     most = 0
 
     class Counted(Future[int]):
+        """Ends when somebody waits for it."""
+
         def __init__(self, number: int) -> None:
             super().__init__()
             self.number = number
             open_ones.add(self)
 
-        def result(self, timeout: float | None = None) -> int:
+        def add_done_callback(self, fn: Callable[[Future[int]], object]) -> None:
             nonlocal most
             most = max(most, len(open_ones))
             open_ones.discard(self)
-            return self.number
+            self.set_result(self.number)
+            super().add_done_callback(fn)
 
     assert in_order(range(20), Counted, 5) == list(range(20))
     assert most == 5

@@ -21,28 +21,30 @@ class Channel(Generic[T]):
 
     def __init__(self) -> None:
         self._items: deque[T] = deque()
-        self._changed = threading.Condition()
+        # Entered instead of the condition, whose `__enter__` is Python: Ctrl-C in there would leave it held for ever.
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._ended = False
         self._error: BaseException | None = None
         self._notify: Callable[[], object] | None = None
 
     def put(self, item: T) -> None:
         """Add an item; behind the end, nobody wants it."""
-        with self._changed:
+        with self._lock:
             if not self._ended:
                 self._items.append(item)
                 self._wake()
 
     def end(self, error: BaseException | None = None) -> None:
         """Nothing more will come; with an error, the reader gets it behind the last item. Later calls do nothing."""
-        with self._changed:
+        with self._lock:
             if not self._ended:
                 self._ended, self._error = True, error
                 self._wake()
 
     def close(self) -> None:
         """End it from the reader's side: what was not read is dropped."""
-        with self._changed:
+        with self._lock:
             self._items.clear()
             self._ended, self._error = True, None
             self._wake()
@@ -54,7 +56,7 @@ class Channel(Generic[T]):
             Closed: There is none.
             BaseException: What the channel ended with; once, then ``Closed``.
         """
-        with self._changed:
+        with self._lock:
             while not self._ready():
                 self._changed.wait()
             return self._take()
@@ -64,7 +66,7 @@ class Channel(Generic[T]):
         loop = asyncio.get_running_loop()
         while True:
             arrived = asyncio.Event()
-            with self._changed:
+            with self._lock:
                 if self._ready():
                     return self._take()
                 self._notify = lambda arrived=arrived: loop.call_soon_threadsafe(arrived.set)

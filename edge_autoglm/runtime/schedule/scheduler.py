@@ -40,7 +40,9 @@ class Scheduler:
     def __init__(self, engine: Engine, prefill_chunk: int, max_waiting: int) -> None:
         self._engine = engine
         self._prefill_chunk = prefill_chunk
-        self._changed = threading.Condition()
+        # Entered instead of the condition, whose `__enter__` is Python: Ctrl-C in there would leave it held for ever.
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._line = WaitingLine(max_waiting)
         self._running: list[Running] = []
         self._free = set(range(engine.facts.slots))
@@ -64,7 +66,7 @@ class Scheduler:
             Overloaded: Too many wait.
             EngineError: Closed.
         """
-        with self._changed:
+        with self._lock:
             if self._closed:
                 raise _closed()
             if self._thread is None:
@@ -77,7 +79,7 @@ class Scheduler:
 
     def close(self) -> None:
         """End all jobs with an error and free the engine; idempotent. Waits for the step that runs."""
-        with self._changed:
+        with self._lock:
             first, self._closed = not self._closed, True
             thread = self._thread
             self._changed.notify_all()
@@ -102,7 +104,7 @@ class Scheduler:
 
     def _await_work(self) -> bool:
         """Whether to go on."""
-        with self._changed:
+        with self._lock:
             idle = not self._running and not self._line
             if idle and not self._closed:
                 self._changed.wait(_LINGER)
@@ -137,14 +139,14 @@ class Scheduler:
     def _seat_waiting(self) -> None:
         """Give free slots to whoever is next; a higher class takes the slot of a lower one."""
         while (first := self._first_waiting()) is not None and (self._free or self._make_room(_job(first))):
-            with self._changed:
+            with self._lock:
                 number, waiting = self._line.pop()  # the first, or one of a higher class that came in between
                 slot = min(self._free)
                 self._free.remove(slot)
             self._begin(waiting, number, slot)
 
     def _first_waiting(self) -> Waiting | None:
-        with self._changed:
+        with self._lock:
             return self._line.first()
 
     def _make_room(self, job: Job[Any]) -> bool:
@@ -157,7 +159,7 @@ class Scheduler:
             self._fail(last, error)
         else:
             self._leave(last)
-            with self._changed:
+            with self._lock:
                 self._line.park(last)
         return True
 
@@ -214,7 +216,7 @@ class Scheduler:
         self._free.add(running.seat.slot)
 
     def _fail_waiting(self, fault: Callable[[Waiting], BaseException | None]) -> None:
-        with self._changed:
+        with self._lock:
             removed = self._line.remove(fault)
         for waiting, error in removed:
             _fail(waiting, error)
