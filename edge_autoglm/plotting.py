@@ -19,7 +19,9 @@ def require_matplotlib() -> None:
         MissingDependency: matplotlib is not installed.
     """
     if importlib.util.find_spec("matplotlib") is None:
-        raise MissingDependency("the plot needs the package matplotlib", 'Install it: pip install "edge-autoglm[bench]".')
+        raise MissingDependency(
+            "the plot needs the package matplotlib", 'Install it: pip install "edge-autoglm[bench]".'
+        )
 
 
 def new_figure(width: float, height: float) -> Figure:

@@ -16,6 +16,7 @@ from edge_autoglm.plotting import new_figure, save_figure
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+
 def plot_report(report: BenchReport, path: Path) -> None:
     """Write the picture as a PNG.
 

@@ -181,8 +181,8 @@ class Runtime:
 
         Args:
             decision_id: ``Reply.id``; late is fine, also after a restart.
-            signal: 0 (useless) to 1 (perfect), ``Thumbs``, ``Stars``, ``Preferred`` over another reply; or what was done
-                with the answer: ``Accepted``, ``Edited``, ``Retried``, which count for less. A reply takes one of each.
+            signal: 0 (useless) to 1 (perfect), ``Thumbs``, ``Stars``, ``Preferred`` over another reply; or what was
+                done with the answer: ``Accepted``, ``Edited``, ``Retried``, which count for less. One of each a reply.
             source: Who gave it, so that no one source decides alone; only a keyed hash of it is kept.
 
         Raises:
