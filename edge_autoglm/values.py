@@ -58,7 +58,7 @@ class FeedbackOutcome(Enum):
     DUPLICATE = "duplicate"
     """The decision already has its reward; nothing changed."""
     CAPPED = "capped"
-    """Kept on record, but nothing was learnt: its source, or what the user did about this answer, has no weight left."""
+    """On record, but nothing was learnt: its source, or what the user did about the answer, has no weight left."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,9 +65,7 @@ def host() -> Iterator[KillHost]:
     running.close()
 
 
-@pytest.mark.parametrize(
-    "kills", [16, pytest.param(1000, marks=[pytest.mark.stress, pytest.mark.slow, pytest.mark.timeout(3600)])]
-)
+@pytest.mark.parametrize("kills", [16, pytest.param(1000, marks=[pytest.mark.heavy, pytest.mark.timeout(3600)])])
 def test_kills_lose_nothing_acknowledged_double_nothing_and_replay_alike(
     host: KillHost, tmp_path: Path, kills: int
 ) -> None:

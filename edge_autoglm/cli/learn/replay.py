@@ -52,8 +52,8 @@ def replay(
     """Say what other policies would have earned on the requests in the state folder STATE.
 
     Off-policy evaluation of the journal: decisions are weighted by how much more often the other policy would have made
-    them. Intervals hold at every moment at once; wide ones mean that the log rarely did what the policy would do. "worth"
-    is how many rewards of the policy's own choices would say as much.
+    them. Intervals hold at every moment at once; wide ones mean that the log rarely did what the policy would do.
+    "worth" is how many rewards of the policy's own choices would say as much.
 
     \b
     edge-autoglm learn replay state --policy mixture --policy always:plain --plot replay.png

@@ -27,14 +27,14 @@ def test_intervals_hold_the_truth_at_every_look(estimate: Callable[..., Course],
     assert coverage(simulate(60, 200, 8, seed=0, learning=learning), estimate) >= 0.95
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 @pytest.mark.parametrize("learning", [False, True])
 @pytest.mark.parametrize("arms", [2, 4, 8])
 def test_intervals_hold_the_truth_at_every_look_in_1000_logs(arms: int, learning: bool) -> None:
     check_coverage(4, arms, learning=learning)
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     "settings", [{"fractional": True}, {"known": False}, {"max_weight": 20.0}, {"floor": 0.2}], ids=str
 )

@@ -31,7 +31,7 @@ def test_few_null_runs_are_promoted_though_each_step_is_looked_at() -> None:
     assert peeked_z_test(0.6, runs=400, steps=600) > 0.15
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 @pytest.mark.parametrize("base", BASES)
 @pytest.mark.parametrize("reward", [binary, fractional])
 def test_at_most_5_percent_of_2000_null_runs_are_promoted(base: float, reward: object) -> None:
@@ -40,7 +40,7 @@ def test_at_most_5_percent_of_2000_null_runs_are_promoted(base: float, reward: o
     assert share <= 0.05
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 @pytest.mark.parametrize("reward", [binary, fractional])
 @pytest.mark.parametrize("share", [0.05, 0.2, 0.5])
 def test_a_drifting_base_rate_promotes_no_more(reward: object, share: float) -> None:
@@ -49,7 +49,7 @@ def test_a_drifting_base_rate_promotes_no_more(reward: object, share: float) -> 
     assert found <= 0.05
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 def test_a_gain_that_comes_and_goes_but_is_none_on_average_is_not_promoted() -> None:
     # Worse first, then better: at no look is the average gain above 0.
     def waves(step: int) -> tuple[float, float]:
@@ -64,7 +64,7 @@ def test_a_gap_of_15_points_is_found_with_a_canary_of_20_percent() -> None:
     assert np.median(crossed) <= 450
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 @pytest.mark.parametrize("base", [0.1, 0.3, 0.45, 0.55, 0.7, 0.8])
 @pytest.mark.parametrize("reward", [binary, fractional])
 def test_95_percent_of_gaps_of_15_points_are_found_by_a_median_of_450(base: float, reward: object) -> None:
@@ -78,7 +78,7 @@ def test_95_percent_of_gaps_of_15_points_are_found_by_a_median_of_450(base: floa
     assert np.median(crossed) <= 450
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 def test_a_peeked_z_test_promotes_many_nulls() -> None:
     shares = {base: peeked_z_test(base, runs=2000, steps=2000) for base in BASES}
     print(f"z-test: {shares}")

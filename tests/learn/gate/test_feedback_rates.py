@@ -54,7 +54,7 @@ def test_tired_users_and_hard_contexts_raise_none() -> None:
     assert sum(alarm is not None for alarm in alarms) <= 1
 
 
-@pytest.mark.slow
+@pytest.mark.heavy
 def test_false_alarms_are_as_rare_as_alpha_says() -> None:
     alarms = [play(FeedbackRates(delay=20), seed, 1000, contextual=True).alarm() for seed in range(300)]
     print(f"false alarms: {sum(alarm is not None for alarm in alarms)} of 300")
