@@ -90,7 +90,7 @@ class DemoReport:
 
     def to_json(self) -> dict[str, Any]:
         """Everything, for a JSON file."""
-        return {**asdict(self), "plot": str(self.plot), "goals": self.goals()}
+        return {**asdict(self), "plot": self.plot.name, "goals": self.goals()}
 
 
 def build_report(timeline: Timeline, measured: Measurements, plot: Path, window: int) -> DemoReport:
