@@ -70,8 +70,6 @@ class Generation:
             self._release()
             if self.keep_answer:
                 keep(seat, self.kv, [*self.tokens, *self._answer][: seat.length])
-            elif self.keep_prompt:  # only now: copying it out would take milliseconds of the first token's time
-                keep(seat, self.kv, self.tokens)
         finally:
             output.total = output.elapsed
         return output
@@ -82,6 +80,8 @@ class Generation:
         while True:
             accepted = self._accept(logits, drafts)
             seat.truncate(seat.length - len(drafts) + accepted)
+            if self.keep_prompt and seat.length == len(self.tokens):
+                keep(seat, self.kv, self.tokens)  # behind the first token: copying takes milliseconds
             self.output.drafted += len(drafts)
             self.output.accepted += accepted
             if self._ended():
