@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from edge_autoglm.learn.gate.feedback_rates import FeedbackRates, RatioAlarm
-from edge_autoglm.learn.models.base import ModelState
+from edge_autoglm.learn.models.base import ModelState, arrays_of, joined_arrays
 from edge_autoglm.learn.records import DecisionRecord
 
 _MOST_QUEUED = 256
@@ -45,22 +45,16 @@ class RateWatch:
         """All that was seen."""
         self._catch_up()
         states = {task: rates.state() for task, rates in self._tasks.items()}
-        arrays = {
-            f"{number}.{name}": array
-            for number, state in enumerate(states.values())
-            for name, array in state.arrays.items()
-        }
-        return ModelState({"tasks": [[task, state.facts] for task, state in states.items()]}, arrays)
+        tasks = [[task, state.facts] for task, state in states.items()]
+        return ModelState({"tasks": tasks}, joined_arrays(enumerate(states.values())))
 
     def restore(self, state: ModelState) -> None:
         """Take over what ``state`` gave."""
         self._queue.clear()
         self._tasks = {}
         for number, (task, facts) in enumerate(state.facts["tasks"]):
-            prefix = f"{number}."
-            arrays = {name[len(prefix) :]: array for name, array in state.arrays.items() if name.startswith(prefix)}
             self._tasks[task] = FeedbackRates()
-            self._tasks[task].restore(ModelState(facts, arrays))
+            self._tasks[task].restore(ModelState(facts, arrays_of(number, state.arrays)))
 
     def _catch_up(self) -> None:
         while self._queue:

@@ -8,7 +8,7 @@ from typing import Any
 
 from edge_autoglm.learn.decisions import BookContents
 from edge_autoglm.learn.learner_state import LearnerState, Waiting
-from edge_autoglm.learn.models.base import ModelState
+from edge_autoglm.learn.models.base import ModelState, arrays_of, joined_arrays
 from edge_autoglm.learn.rewards.sources import SourceCaps
 from edge_autoglm.learn.segments import Position
 from edge_autoglm.learn.snapshot_waiting import pack, unpack
@@ -63,8 +63,7 @@ def to_model_state(snapshot: Snapshot) -> ModelState:
         "state": snapshot.facts,
     }
     parts = {"policy": snapshot.policy, "rates": snapshot.rates, "waiting": waiting}
-    arrays = {f"{prefix}.{name}": array for prefix, one in parts.items() for name, array in one.arrays.items()}
-    return ModelState(facts, arrays)
+    return ModelState(facts, joined_arrays(parts.items()))
 
 
 def from_model_state(stored: ModelState) -> Snapshot:
@@ -76,7 +75,9 @@ def from_model_state(stored: ModelState) -> Snapshot:
     facts = stored.facts
     if (facts.get("kind"), facts.get("schema")) != ("learner", SCHEMA_VERSION):
         raise ValueError(f"it is of schema {facts.get('schema')!r}, not {SCHEMA_VERSION}")
-    policy, rates, waiting = (ModelState(facts[name], part(stored, name)) for name in ("policy", "rates", "waiting"))
+    policy, rates, waiting = (
+        ModelState(facts[name], arrays_of(name, stored.arrays)) for name in ("policy", "rates", "waiting")
+    )
     pending = {one.record.id: one for one in unpack(waiting)}
     position = Position(**facts["position"])
     return Snapshot(position, policy, rates, BookContents(pending, *facts["ids"]), facts["state"])
@@ -93,8 +94,3 @@ def load(state: LearnerState, snapshot: Snapshot) -> None:
     }
     state.merged = dict.fromkeys(snapshot.facts["merged"])
     state.capped = snapshot.facts["capped"]
-
-
-def part(stored: ModelState, prefix: str) -> dict[str, Any]:
-    """The arrays whose names begin with ``prefix``, without it."""
-    return {name[len(prefix) + 1 :]: array for name, array in stored.arrays.items() if name.startswith(f"{prefix}.")}

@@ -26,11 +26,7 @@ def hashed_words(texts: Iterable[str], key: bytes) -> list[int]:
     Which ones are kept of a longer text depends on the words alone (those of the smallest hashes, Broder's bottom-k
     sample), so that two texts about the same thing still share features.
     """
-    hashed: set[int] = set()
-    for text in texts:
-        for word in _WORD.findall(text.lower()):
-            hashed.update(hash_name(f"word={part}", key) for part in _parts(word))
-    return sorted(hashed)[:MAX_WORDS]
+    return sorted(word_hashes(texts, key))[:MAX_WORDS]
 
 
 def _parts(word: str) -> list[str]:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 from edge_autoglm.errors import PolicyError
 from edge_autoglm.learn.gate.comparison import Comparison
-from edge_autoglm.learn.gate.decision import GateDecision, Verdict
+from edge_autoglm.learn.gate.decision import Verdict
 from edge_autoglm.learn.gate.difference import shown_e_value
-from edge_autoglm.learn.gate.exposure import Exposure
 from edge_autoglm.learn.gate.guardrails import Standing
 from edge_autoglm.learn.gate.settings import GateSettings
 from edge_autoglm.learn.gate.spending import spent_alpha
+from edge_autoglm.learn.gate.trial import Trial
 from edge_autoglm.learn.models.base import ModelState
 
+_NAMED = ("champion", "challenger", "number", "alpha")
 
-class Gate:
+
+class Gate(Trial):
     """Decides on one challenger, at every look. Not thread-safe.
 
     Requests are served by one of the two with a known probability, and their feedback comes in any order. Look as
@@ -49,49 +50,16 @@ class Gate:
     """
 
     def __init__(self, champion: str, challenger: str, settings: GateSettings | None = None, number: int = 1) -> None:
-        self.champion, self.challenger = champion, challenger
-        self.settings = GateSettings() if settings is None else settings
+        super().__init__(champion, challenger, settings)
         self.number = number
         self.alpha = spent_alpha(self.settings.alpha, number)
         self._comparison = Comparison(self.settings.share, self.settings.guardrails, self.alpha, self.settings.alpha)
-        self._verdict, self._reason = Verdict.KEEP_GOING, "no feedback yet"
 
-    def feedback(self, exposure: Exposure, reward: float) -> None:
-        """Take in the reward of a request, in 0..1, in whatever order rewards arrive.
+    def _alpha_now(self) -> float:
+        return self.alpha
 
-        Raises:
-            InvalidReward: It is not a number in 0..1.
-            PolicyError: The exposure is out of range.
-        """
-        if self._verdict is Verdict.KEEP_GOING:
-            self._comparison.feedback(exposure, reward)
-            self._verdict, self._reason = self._judge()
-
-    def measured(self, exposure: Exposure, readings: Mapping[str, float]) -> None:
-        """Take in what was measured of a request, with or without feedback: guardrail's name -> reading.
-
-        Raises:
-            PolicyError: There is no such guardrail, or a value is out of range.
-        """
-        if self._verdict is Verdict.KEEP_GOING:
-            self._comparison.measured(exposure, readings)
-            self._verdict, self._reason = self._judge()
-
-    def decide(self) -> GateDecision:
-        """What to do now, and why."""
-        gain = self._comparison.gain
-        return GateDecision(
-            self._verdict,
-            self._reason,
-            self.champion,
-            self.challenger,
-            shown_e_value(gain.log_above),
-            1.0 / self.alpha,
-            gain.count - gain.challenger,
-            gain.challenger,
-            gain.interval(self.alpha),
-            self._comparison.readings(),
-        )
+    def _evidence(self) -> float:
+        return self._comparison.gain.log_above
 
     def _judge(self) -> tuple[Verdict, str]:
         gain = self._comparison.gain
@@ -113,12 +81,7 @@ class Gate:
 
     def state(self) -> ModelState:
         """All that was observed and decided."""
-        inner = self._comparison.state()
-        facts = {
-            "champion": self.champion, "challenger": self.challenger, "number": self.number, "alpha": self.alpha,
-            "verdict": self._verdict.value, "reason": self._reason, "comparison": dict(inner.facts),
-        }  # fmt: skip
-        return ModelState(facts, inner.arrays)
+        return self._state({name: getattr(self, name) for name in _NAMED})
 
     def restore(self, state: ModelState) -> None:
         """Take over what ``state`` gave: both decide alike from here, bit for bit.
@@ -127,11 +90,10 @@ class Gate:
             PolicyError: It is of another gate, or of other settings.
         """
         facts = state.facts
-        for name in ("champion", "challenger", "number", "alpha"):
+        for name in _NAMED:
             if facts.get(name) != getattr(self, name):
                 raise PolicyError(
                     f"the state is of a gate whose {name} is {facts.get(name)!r}, not {getattr(self, name)!r}",
                     "Restore it with the names and settings it was made with.",
                 )
-        self._comparison.restore(ModelState(facts["comparison"], state.arrays))
-        self._verdict, self._reason = Verdict(facts["verdict"]), str(facts["reason"])
+        self._restore(state)

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 from edge_autoglm.errors import PolicyError
 from edge_autoglm.learn.gate.comparison import Comparison
-from edge_autoglm.learn.gate.decision import GateDecision, Verdict
-from edge_autoglm.learn.gate.difference import shown_e_value
+from edge_autoglm.learn.gate.decision import Verdict
 from edge_autoglm.learn.gate.exposure import Exposure
 from edge_autoglm.learn.gate.guardrails import Standing
 from edge_autoglm.learn.gate.settings import GateSettings
 from edge_autoglm.learn.gate.spending import spent_alpha
+from edge_autoglm.learn.gate.trial import Trial
 from edge_autoglm.learn.models.base import ModelState
 
 
-class Holdback:
+class Holdback(Trial):
     """Watches a promoted challenger for as long as it is held against the old champion. Not thread-safe.
 
     A challenger that is at no time worse is ever demoted for its rewards with probability at most ``settings.alpha``.
@@ -37,11 +36,9 @@ class Holdback:
     """
 
     def __init__(self, champion: str, challenger: str, settings: GateSettings | None = None) -> None:
-        self.champion, self.challenger = champion, challenger
-        self.settings = GateSettings() if settings is None else settings
+        super().__init__(champion, challenger, settings)
         self._number = 1
         self._comparison = self._fresh()
-        self._verdict, self._reason = Verdict.KEEP_GOING, "no feedback yet"
 
     @property
     def alpha(self) -> float:
@@ -49,44 +46,17 @@ class Holdback:
         return spent_alpha(self.settings.alpha, self._number)
 
     def feedback(self, exposure: Exposure, reward: float) -> None:
-        """Take in the reward of a request, in 0..1.
+        """As ``Trial.feedback``; a window that is full gives way to the next one."""
+        if self._verdict is Verdict.KEEP_GOING and self._comparison.gain.count >= self.settings.window:
+            self._number += 1
+            self._comparison = self._fresh()
+        super().feedback(exposure, reward)
 
-        Raises:
-            InvalidReward: It is not a number in 0..1.
-            PolicyError: The exposure is out of range.
-        """
-        if self._verdict is Verdict.KEEP_GOING:
-            if self._comparison.gain.count >= self.settings.window:
-                self._number += 1
-                self._comparison = self._fresh()
-            self._comparison.feedback(exposure, reward)
-            self._verdict, self._reason = self._judge()
+    def _alpha_now(self) -> float:
+        return self.alpha
 
-    def measured(self, exposure: Exposure, readings: Mapping[str, float]) -> None:
-        """Take in what was measured of a request: guardrail's name -> reading.
-
-        Raises:
-            PolicyError: There is no such guardrail, or a value is out of range.
-        """
-        if self._verdict is Verdict.KEEP_GOING:
-            self._comparison.measured(exposure, readings)
-            self._verdict, self._reason = self._judge()
-
-    def decide(self) -> GateDecision:
-        """Whether to demote now, and why; figures are those of the present window."""
-        gain = self._comparison.gain
-        return GateDecision(
-            self._verdict,
-            self._reason,
-            self.champion,
-            self.challenger,
-            shown_e_value(gain.log_below),
-            1.0 / self.alpha,
-            gain.count - gain.challenger,
-            gain.challenger,
-            gain.interval(self.alpha),
-            self._comparison.readings(),
-        )
+    def _evidence(self) -> float:
+        return self._comparison.gain.log_below
 
     def _fresh(self) -> Comparison:
         return Comparison(self.settings.holdback, self.settings.guardrails, self.alpha, self.alpha)
@@ -100,13 +70,8 @@ class Holdback:
 
     def state(self) -> ModelState:
         """All that was observed and decided."""
-        inner = self._comparison.state()
-        facts = {
-            "champion": self.champion, "challenger": self.challenger, "alpha": self.settings.alpha,
-            "window": self._number, "verdict": self._verdict.value, "reason": self._reason,
-            "comparison": dict(inner.facts),
-        }  # fmt: skip
-        return ModelState(facts, inner.arrays)
+        named = {"champion": self.champion, "challenger": self.challenger, "alpha": self.settings.alpha}
+        return self._state({**named, "window": self._number})
 
     def restore(self, state: ModelState) -> None:
         """Take over what ``state`` gave: both decide alike from here, bit for bit.
@@ -123,5 +88,4 @@ class Holdback:
             )
         self._number = int(facts["window"])
         self._comparison = self._fresh()
-        self._comparison.restore(ModelState(facts["comparison"], state.arrays))
-        self._verdict, self._reason = Verdict(facts["verdict"]), str(facts["reason"])
+        self._restore(state)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -93,6 +93,17 @@ class RewardModel(Protocol):
         Raises:
             PolicyError: Its kind or settings differ.
         """
+
+
+def joined_arrays(states: Iterable[tuple[object, ModelState]]) -> dict[str, npt.NDArray[np.generic]]:
+    """Arrays of several named states side by side, for ``arrays_of``."""
+    return {f"{name}.{key}": array for name, state in states for key, array in state.arrays.items()}
+
+
+def arrays_of(name: object, arrays: Mapping[str, npt.NDArray[np.generic]]) -> dict[str, npt.NDArray[np.generic]]:
+    """Those of one state among ``joined_arrays``."""
+    prefix = f"{name}."
+    return {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
 
 
 def check_alike(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:

@@ -9,7 +9,16 @@ from typing import Any
 import numpy as np
 
 from edge_autoglm.learn.features import Features
-from edge_autoglm.learn.models.base import Estimate, ModelState, RewardModel, check_alike, check_setting, same_kind
+from edge_autoglm.learn.models.base import (
+    Estimate,
+    ModelState,
+    RewardModel,
+    arrays_of,
+    check_alike,
+    check_setting,
+    joined_arrays,
+    same_kind,
+)
 from edge_autoglm.learn.models.context_free import ContextFreeModel
 from edge_autoglm.learn.models.experts import ExpertWeights
 from edge_autoglm.learn.models.ftrl import FTRLModel
@@ -103,16 +112,13 @@ class MixtureModel:
             "models": {name: state.facts for name, state in states.items()},
             "weights": [[task, weights.losses, weights.mass] for task, weights in self._weights.items()],
         }
-        arrays = {f"{name}.{key}": array for name, state in states.items() for key, array in state.arrays.items()}
-        return ModelState(facts, arrays)
+        return ModelState(facts, joined_arrays(states.items()))
 
     def restore(self, state: ModelState) -> None:
         """As ``RewardModel.restore``."""
         check_alike(self._settings(), state.facts["settings"])
         for name, model in self.models.items():
-            prefix = f"{name}."
-            arrays = {key[len(prefix) :]: array for key, array in state.arrays.items() if key.startswith(prefix)}
-            model.restore(ModelState(state.facts["models"][name], arrays))
+            model.restore(ModelState(state.facts["models"][name], arrays_of(name, state.arrays)))
         self._weights = {}
         for task, losses, mass in state.facts["weights"]:
             self._weights[task] = self._fresh()

@@ -10,7 +10,16 @@ import numpy as np
 
 from edge_autoglm.errors import PolicyError
 from edge_autoglm.learn.features import Features
-from edge_autoglm.learn.models.base import Estimate, ModelState, RewardModel, check_alike, check_setting, same_kind
+from edge_autoglm.learn.models.base import (
+    Estimate,
+    ModelState,
+    RewardModel,
+    arrays_of,
+    check_alike,
+    check_setting,
+    joined_arrays,
+    same_kind,
+)
 from edge_autoglm.learn.models.ridge_task import RidgeTask
 
 LAMBDAS = (0.3, 3.0, 30.0)
@@ -95,21 +104,16 @@ class RidgeModel:
     def state(self) -> ModelState:
         """As ``RewardModel.state``."""
         states = {name: task.state() for name, task in self._tasks.items()}
-        arrays = {
-            f"{number}.{key}": array for number, (_, s) in enumerate(states.items()) for key, array in s.arrays.items()
-        }
         tasks = [[name, state.facts] for name, state in states.items()]
-        return ModelState({"settings": self._settings(), "tasks": tasks}, arrays)
+        return ModelState({"settings": self._settings(), "tasks": tasks}, joined_arrays(enumerate(states.values())))
 
     def restore(self, state: ModelState) -> None:
         """As ``RewardModel.restore``."""
         check_alike(self._settings(), state.facts["settings"])
         self._tasks = {}
         for number, (name, facts) in enumerate(state.facts["tasks"]):
-            prefix = f"{number}."
-            arrays = {key[len(prefix) :]: array for key, array in state.arrays.items() if key.startswith(prefix)}
             self._tasks[name] = self._fresh()
-            self._tasks[name].restore(ModelState(facts, arrays))
+            self._tasks[name].restore(ModelState(facts, arrays_of(number, state.arrays)))
 
     def merge(self, other: RewardModel) -> None:
         """As ``RewardModel.merge``."""
