@@ -54,7 +54,7 @@ class FTRLProximal:
     """
 
     def __init__(
-        self, alpha: float = 0.5, beta: float = 0.05, l1: float = 0.0, l2: float = 0.0, bits: int = 18
+        self, alpha: float = 1.0, beta: float = 0.02, l1: float = 0.0, l2: float = 0.0, bits: int = 18
     ) -> None:
         _check("alpha", alpha, 0.0 < alpha < math.inf, "above 0")
         _check("beta", beta, 0.0 < beta < math.inf, "above 0")
@@ -93,10 +93,10 @@ class FTRLProximal:
             return _read_only(weights)  # a view into the table
         return weights
 
-    def information(self, coordinates: IntArray) -> FloatArray:
-        """``n`` at ``coordinates``, of their shape."""
-        information: FloatArray = self._table[coordinates, 1]
-        return information
+    def known(self, coordinates: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Weights and ``n`` at ``coordinates``, each of their shape."""
+        rows = self._table[coordinates]
+        return rows[..., 2], rows[..., 1]
 
     def predict(self, features: Features) -> float:
         """Probability of the target 1."""
@@ -117,7 +117,7 @@ class FTRLProximal:
             indices: Hashed features, ``[features]``.
             values: Theirs.
             y: Target.
-            weight: How much the example counts, 0..1; it multiplies the loss.
+            weight: How much the example counts, 0..1: its gradient, and its share of the information, by that factor.
 
         Returns:
             The prediction that the step started from.
@@ -131,11 +131,12 @@ class FTRLProximal:
         rows = self._table[at]
         z, n, w = rows[:, 0], rows[:, 1], rows[:, 2]
         predicted = sigmoid(float(w @ x))
-        g = (weight * (predicted - y)) * x
+        g = (predicted - y) * x
         before = np.sqrt(n)
-        n += g * g
+        # Not the square of the weighted gradient: steps adapt to the size of gradients, which would undo the weight.
+        n += weight * (g * g)
         after = np.sqrt(n)
-        z += g - (after - before) * (w / self.alpha)
+        z += weight * g - (after - before) * (w / self.alpha)
         rows[:, 2] = self._solve(z, after)
         self._table[at] = rows
         return predicted

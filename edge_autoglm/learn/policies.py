@@ -25,7 +25,7 @@ _MODELS: dict[str, tuple[Callable[..., RewardModel], Callable[[], Exploration]]]
     "mixture": (MixtureModel, Optimism),
     "ridge": (RidgeModel, Optimism),
     "thompson": (RidgeModel, Thompson),
-    "ftrl": (_ftrl, Thompson),
+    "ftrl": (_ftrl, Optimism),
     "river": (RiverModel, Optimism),
 }
 POLICIES = tuple(_MODELS)

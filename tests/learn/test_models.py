@@ -145,7 +145,7 @@ def test_forgetting_makes_an_arm_less_known_and_new_rewards_count_more(model: Re
         train(each, 600)
     model.forget("mood", 0.05)
     for each in (model, keeping):
-        for _ in range(15):
+        for _ in range(5):
             each.learn("short", REQUEST, 0.0)
     assert model.estimate(["short"], REQUEST).means[0] < keeping.estimate(["short"], REQUEST).means[0] - 0.02
 

@@ -14,7 +14,7 @@ from edge_autoglm.learn.models.base import Estimate
 
 FloatArray = npt.NDArray[np.float64]
 
-DEFAULT_FLOOR = 0.02
+DEFAULT_FLOOR = 0.01
 
 
 class Exploration(Protocol):

@@ -38,6 +38,7 @@ class Gate(Trial):
     Raises:
         PolicyError: The number is below 1.
 
+    >>> from edge_autoglm.learn.gate.exposure import Exposure
     >>> gate = Gate("plain", "polite")
     >>> for request in range(600):
     ...     polite = request % 2 == 0

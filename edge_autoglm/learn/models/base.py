@@ -51,6 +51,9 @@ class RewardModel(Protocol):
     def can_snapshot(self) -> bool:
         """Whether ``state`` works; where it does not, the model is rebuilt by replaying the journal."""
 
+    def sees(self, features: Features) -> bool:
+        """Whether it looks at anything that this request has; what it expects is the same for all others."""
+
     def estimate(self, arms: Sequence[str], features: Features) -> Estimate:
         """What each arm would earn on this request; changes nothing."""
 

@@ -72,6 +72,10 @@ class ContextFreeModel:
         self.strength = strength
         self._tasks: dict[str, _Sums] = {}
 
+    def sees(self, features: Features) -> bool:
+        """As ``RewardModel.sees``: always, since it needs nothing."""
+        return True
+
     def estimate(self, arms: Sequence[str], features: Features) -> Estimate:
         """As ``RewardModel.estimate``."""
         sums = self._tasks.get(features.task, _NOTHING)

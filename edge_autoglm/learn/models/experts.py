@@ -26,20 +26,30 @@ class ExpertWeights:
         count: Of experts.
         rate: How sharply weights fall with the loss.
         discount: Of the losses at every new one, in 0..1.
+        charged: Losses that each begins with; none by default.
     """
 
     __slots__ = ("_discount", "_rate", "error", "losses", "mass", "weights")
 
-    def __init__(self, count: int, rate: float, discount: float) -> None:
+    def __init__(self, count: int, rate: float, discount: float, charged: Sequence[float] | None = None) -> None:
         self._rate, self._discount = rate, discount
-        self.losses = [0.0] * count
+        self.losses = [0.0] * count if charged is None else list(charged)
         """Discounted sums of squared errors."""
         self.mass = 0.0
         """Discounted number of the rewards behind them."""
-        self.weights: FloatArray = np.full(count, 1.0 / count)
+        self.weights: FloatArray
         """Shape ``[experts]``; they sum to 1. Replaced, never written to, by ``observe``."""
-        self.error = PRIOR_LOSS
+        self.error: float
         """Recent mean squared error of the weighted experts, above 0."""
+        self._weigh()
+
+    def among(self, awake: Sequence[bool]) -> FloatArray:
+        """Weights of those that are awake, ``[awake]``; they sum to 1."""
+        if all(awake):
+            return self.weights
+        losses = [loss for loss, speaks in zip(self.losses, awake, strict=True) if speaks]
+        shares = [math.exp(self._rate * (min(losses) - loss)) for loss in losses]
+        return np.array(shares) / sum(shares)
 
     def observe(self, means: Sequence[float], reward: float, weight: float) -> None:
         """Take in what each of the experts expected, and what came."""

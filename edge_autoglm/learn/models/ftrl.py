@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,20 +14,54 @@ from edge_autoglm.learn.features import Features
 from edge_autoglm.learn.ftrl import FTRLProximal, sigmoid
 from edge_autoglm.learn.hashing import cross
 from edge_autoglm.learn.models.base import Estimate, ModelState, RewardModel, check_alike, same_kind
+from edge_autoglm.learn.models.experts import PRIOR_LOSS
 
 FloatArray = npt.NDArray[np.float64]
 
-_PRIOR = 0.5
-"""Information on an arm before its first reward: log-odds of 0, give or take ``1 / sqrt(0.5)``."""
+_WIDTH = 4.0
+"""Standard deviation of what an unknown feature of value 1 may add, in units of what is left to gain."""
+_LEAST_GAIN = 0.01
+_PRIOR_ERRORS = 10.0
+"""Rewards that ``PRIOR_LOSS`` is worth."""
 _BIAS = np.ones(1)
+
+
+@dataclass(slots=True)
+class SquaredErrors:
+    """Of one task.
+
+    Attributes:
+        rewards: How many were learnt from.
+        total: Sum of the squared errors of what was expected before.
+    """
+
+    rewards: int = 0
+    total: float = 0.0
+
+    @property
+    def mean(self) -> float:
+        """Squared error, shrunk to that of a coin's toss; above 0."""
+        return (self.total + _PRIOR_ERRORS * PRIOR_LOSS) / (self.rewards + _PRIOR_ERRORS)
+
+    def add(self, rewards: int, total: float) -> None:
+        """Take in more of them."""
+        self.rewards, self.total = self.rewards + rewards, self.total + total
+
+
+_UNTRAINED = SquaredErrors()  # never written to
 
 
 class FTRLModel:
     """Logistic regression of the reward on the sparse features, which every arm sees through coordinates of its own.
 
     Feature, arm and task are hashed together into one table (Weinberger et al. 2009), besides a bias of each arm.
-    FTRL's ``n`` is the sum of squared gradients, which for log loss estimates the Fisher information: the log-odds of
-    an arm are known to about ``1 / sqrt(n)`` at its bias. Dense features are passed over.
+    FTRL's ``n`` is the sum of squared gradients, so ``n / E`` with the mean squared error ``E`` counts how often a
+    feature was met, each time by its squared value. An arm whose features were met ``m_i`` times has the spread
+
+        4 (1 - best mean) sqrt(sum of x_i^2 / (1 + m_i))
+
+    as in a Bayesian linear regression with independent weights. The first factors are measured, not derived
+    (``benchmarks/learner``, tuning streams): where the best arm is nearly sure to be right, nothing is to be gained.
 
     Args:
         learner: Settings; an untrained ``FTRLProximal()`` by default.
@@ -35,23 +71,30 @@ class FTRLModel:
 
     def __init__(self, learner: FTRLProximal | None = None) -> None:
         self.learner = FTRLProximal() if learner is None else learner
-        self._rewards: dict[str, int] = {}
+        self._tasks: dict[str, SquaredErrors] = {}
+
+    def sees(self, features: Features) -> bool:
+        """As ``RewardModel.sees``: sparse features."""
+        return bool(len(features.indices))
 
     def estimate(self, arms: Sequence[str], features: Features) -> Estimate:
         """As ``RewardModel.estimate``."""
         at = self.learner.coordinates(cross(arms, features.indices, features.task))
-        weights = self.learner.weights(at)
-        means = 0.5 + 0.5 * np.tanh(0.5 * (weights[:, 0] + weights[:, 1:] @ features.values))  # the logistic function
-        # The spread of the log-odds, times the slope of the logistic function; far out it has hardly any slope.
-        slopes = np.maximum(means * (1.0 - means), 0.01)
-        spreads = slopes / np.sqrt(_PRIOR + self.learner.information(at[:, 0]))
-        return Estimate(means, spreads, self._rewards.get(features.task, 0))
+        x = np.concatenate((_BIAS, features.values))
+        weights, information = self.learner.known(at)
+        means = 0.5 + 0.5 * np.tanh(0.5 * (weights @ x))  # the logistic function
+        error = self._tasks.get(features.task, _UNTRAINED)
+        unknown = np.reciprocal(1.0 + information / error.mean) @ (x * x)
+        return Estimate(means, _WIDTH * max(1.0 - float(means.max()), _LEAST_GAIN) * np.sqrt(unknown), error.rewards)
 
     def learn(self, arm: str, features: Features, reward: float, weight: float = 1.0) -> float:
         """As ``RewardModel.learn``."""
         indices = cross((arm,), features.indices, features.task)[0]
-        self._rewards[features.task] = self._rewards.get(features.task, 0) + 1
-        return self.learner.step(indices, np.concatenate((_BIAS, features.values)), reward, weight)
+        expected = self.learner.step(indices, np.concatenate((_BIAS, features.values)), reward, weight)
+        if features.task not in self._tasks:
+            self._tasks[features.task] = SquaredErrors()
+        self._tasks[features.task].add(1, weight * (expected - reward) ** 2)
+        return expected
 
     def forget(self, task: str, kept: float) -> None:
         """As ``RewardModel.forget``, but for all tasks: the table does not know whose a coordinate is."""
@@ -75,7 +118,7 @@ class FTRLModel:
     def copy(self) -> FTRLModel:
         """As ``RewardModel.copy``."""
         other = FTRLModel(self.learner.copy())
-        other._rewards = dict(self._rewards)
+        other._tasks = {task: dataclasses.replace(errors) for task, errors in self._tasks.items()}
         return other
 
     def state(self) -> ModelState:
@@ -86,12 +129,13 @@ class FTRLModel:
             "z": self.learner.z[at],
             "n": self.learner.n[at],
         }
-        return ModelState({"settings": self._settings(), "rewards": dict(self._rewards)}, arrays)
+        tasks = [[task, errors.rewards, errors.total] for task, errors in self._tasks.items()]
+        return ModelState({"settings": self._settings(), "tasks": tasks}, arrays)
 
     def restore(self, state: ModelState) -> None:
         """As ``RewardModel.restore``."""
         check_alike(self._settings(), state.facts["settings"])
-        self._rewards = dict(state.facts["rewards"])
+        self._tasks = {task: SquaredErrors(rewards, total) for task, rewards, total in state.facts["tasks"]}
         self.learner = self.learner.clone()
         at, z, n = (np.asarray(state.arrays[name]) for name in ("at", "z", "n"))
         self.learner.load(at.astype(np.int64), z.astype(np.float64), n.astype(np.float64))
@@ -101,8 +145,8 @@ class FTRLModel:
         other = same_kind(other, FTRLModel)
         check_alike(self._settings(), other._settings())
         self.learner.merge(other.learner)
-        for task, rewards in other._rewards.items():
-            self._rewards[task] = self._rewards.get(task, 0) + rewards
+        for task, theirs in other._tasks.items():
+            self._tasks.setdefault(task, SquaredErrors()).add(theirs.rewards, theirs.total)
 
     def _settings(self) -> dict[str, Any]:
         return {"kind": "ftrl", **self.learner.settings}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -24,33 +25,46 @@ from edge_autoglm.learn.models.experts import ExpertWeights
 from edge_autoglm.learn.models.ftrl import FTRLModel
 from edge_autoglm.learn.models.ridge import RidgeModel
 
+CHARGED = {"context_free": 1.0, "ridge": 2.0}
+"""Squared errors; measured on the tuning streams of ``benchmarks/learner``."""
+
 
 class MixtureModel:
     """A weighted mean of models that learn side by side, by their recent squared error in each task.
 
     By default a context-free one, ridges on the dense features and FTRL on the sparse ones: where contexts say nothing,
-    the first is soon trusted and learns fastest; where they do, the others are.
+    the first is soon trusted and learns fastest; where they do, the others are. A model that sees nothing of a request
+    sleeps then: it neither speaks nor learns, and its weight against the others stays (Freund et al., *Using and
+    Combining Predictors That Specialize*, STOC 1997).
 
     Args:
         models: Name -> model, untrained.
         rate: How sharply the weight of a model falls with its recent squared errors, above 0.
         discount: Of those errors at each new one, above 0 and at most 1.
+        charged: Name -> squared errors that a model begins with, 0 or more. By default those beside FTRL begin with
+            some, since it errs more than they do until it has met the usual words.
 
     Raises:
         PolicyError: A setting is out of range.
     """
 
     def __init__(
-        self, models: Mapping[str, RewardModel] | None = None, rate: float = 4.0, discount: float = 0.997
+        self,
+        models: Mapping[str, RewardModel] | None = None,
+        rate: float = 4.0,
+        discount: float = 0.997,
+        charged: Mapping[str, float] | None = None,
     ) -> None:
         check_setting("rate", rate, 0.0 < rate < math.inf, "a finite number above 0")
         check_setting("discount", discount, 0.0 < discount <= 1.0, "a number above 0 and at most 1")
-        self.models: dict[str, RewardModel] = dict(
-            {"context_free": ContextFreeModel(), "ridge": RidgeModel(), "ftrl": FTRLModel()}
-            if models is None
-            else models
-        )
+        if models is None:
+            models = {"context_free": ContextFreeModel(), "ridge": RidgeModel(), "ftrl": FTRLModel()}
+            charged = CHARGED if charged is None else charged
+        self.models: dict[str, RewardModel] = dict(models)
         self.rate, self.discount = rate, discount
+        self.charged = {name: (charged or {}).get(name, 0.0) for name in models}
+        for name, loss in self.charged.items():
+            check_setting(f"charge of {name!r}", loss, 0.0 <= loss < math.inf, "a finite number of 0 or more")
         self._weights: dict[str, ExpertWeights] = {}
         self._untrained = self._fresh()
 
@@ -63,22 +77,30 @@ class MixtureModel:
         """How far each model is trusted in a task; they sum to 1."""
         return dict(zip(self.models, self._weights.get(task, self._untrained).weights.tolist(), strict=True))
 
+    def sees(self, features: Features) -> bool:
+        """As ``RewardModel.sees``."""
+        return any(model.sees(features) for model in self.models.values())
+
     def estimate(self, arms: Sequence[str], features: Features) -> Estimate:
         """As ``RewardModel.estimate``."""
-        estimates = [model.estimate(arms, features) for model in self.models.values()]
-        shares = self._weights.get(features.task, self._untrained).weights
+        awake = self._awake(features)
+        shares = self._weights.get(features.task, self._untrained).among(awake)
+        estimates = [model.estimate(arms, features) for model in compress(self.models.values(), awake)]
         means = shares @ np.array([estimate.means for estimate in estimates])
         spreads = shares @ np.array([estimate.spreads for estimate in estimates])
         return Estimate(means, spreads, estimates[0].rewards)
 
     def learn(self, arm: str, features: Features, reward: float, weight: float = 1.0) -> float:
         """As ``RewardModel.learn``."""
-        means = [model.learn(arm, features, reward, weight) for model in self.models.values()]
-        weights = self._weights.get(features.task)
-        if weights is None:
-            weights = self._weights[features.task] = self._fresh()
-        expected = float(weights.weights @ means)
-        weights.observe(means, reward, weight)
+        awake = self._awake(features)
+        means = [model.learn(arm, features, reward, weight) for model in compress(self.models.values(), awake)]
+        if features.task not in self._weights:
+            self._weights[features.task] = self._fresh()
+        weights = self._weights[features.task]
+        expected = float(weights.among(awake) @ means)
+        spoken = iter(means)
+        # One that sleeps is taken to expect what the others do together.
+        weights.observe([next(spoken) if speaks else expected for speaks in awake], reward, weight)
         return expected
 
     def forget(self, task: str, kept: float) -> None:
@@ -89,18 +111,20 @@ class MixtureModel:
     def contributions(self, arm: str, features: Features) -> dict[str, float]:
         """As ``RewardModel.contributions``: those of the models, by how far each is trusted."""
         total: dict[str, float] = {}
-        for name, share in self.weights(features.task).items():
-            for feature, part in self.models[name].contributions(arm, features).items():
+        awake = self._awake(features)
+        shares = self._weights.get(features.task, self._untrained).among(awake)
+        for model, share in zip(compress(self.models.values(), awake), shares.tolist(), strict=True):
+            for feature, part in model.contributions(arm, features).items():
                 total[feature] = total.get(feature, 0.0) + share * part
         return total
 
     def clone(self) -> MixtureModel:
         """As ``RewardModel.clone``."""
-        return MixtureModel({name: model.clone() for name, model in self.models.items()}, self.rate, self.discount)
+        return self._of({name: model.clone() for name, model in self.models.items()})
 
     def copy(self) -> MixtureModel:
         """As ``RewardModel.copy``."""
-        other = MixtureModel({name: model.copy() for name, model in self.models.items()}, self.rate, self.discount)
+        other = self._of({name: model.copy() for name, model in self.models.items()})
         other._weights = {task: weights.copy() for task, weights in self._weights.items()}
         return other
 
@@ -133,8 +157,16 @@ class MixtureModel:
         for task, theirs in other._weights.items():
             self._weights.setdefault(task, self._fresh()).merge(theirs)
 
+    def _of(self, models: Mapping[str, RewardModel]) -> MixtureModel:
+        return MixtureModel(models, self.rate, self.discount, self.charged)
+
     def _fresh(self) -> ExpertWeights:
-        return ExpertWeights(len(self.models), self.rate, self.discount)
+        return ExpertWeights(len(self.models), self.rate, self.discount, list(self.charged.values()))
+
+    def _awake(self, features: Features) -> list[bool]:
+        awake = [model.sees(features) for model in self.models.values()]
+        return awake if any(awake) else [True] * len(awake)
 
     def _settings(self) -> dict[str, Any]:
-        return {"kind": "mixture", "models": list(self.models), "rate": self.rate, "discount": self.discount}
+        settings = {"rate": self.rate, "discount": self.discount, "charged": self.charged}
+        return {"kind": "mixture", "models": list(self.models), **settings}

@@ -63,6 +63,10 @@ class RidgeModel:
         self._tasks: dict[str, RidgeTask] = {}
         self._untrained = self._fresh()
 
+    def sees(self, features: Features) -> bool:
+        """As ``RewardModel.sees``: dense features."""
+        return bool(features.names)
+
     def estimate(self, arms: Sequence[str], features: Features) -> Estimate:
         """As ``RewardModel.estimate``."""
         task = self._tasks.get(features.task, self._untrained)

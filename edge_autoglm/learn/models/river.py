@@ -44,6 +44,10 @@ class RiverModel:
         self._models: dict[tuple[str, str], RiverEstimator] = {}
         self._rewards: dict[tuple[str, str], int] = {}
 
+    def sees(self, features: Features) -> bool:
+        """As ``RewardModel.sees``: always; a River model has a constant of its own."""
+        return True
+
     def estimate(self, arms: Sequence[str], features: Features) -> Estimate:
         """As ``RewardModel.estimate``."""
         x = _by_name(features)
