@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -58,10 +59,10 @@ class DecisionBook(Generic[T]):
         if capacity < 1:
             raise PolicyError(f"the capacity for pending decisions is {capacity}", "Give at least 1.")
         self._capacity = capacity
-        # Dicts keep the order of insertion: the first key is the oldest.
-        self._pending: dict[str, T] = {}
-        self._answered: dict[str, None] = {}
-        self._expired: dict[str, None] = {}
+        # The first key is the oldest. Finding that in a plain dict takes the longer the more were deleted before it.
+        self._pending: OrderedDict[str, T] = OrderedDict()
+        self._answered: OrderedDict[str, None] = OrderedDict()
+        self._expired: OrderedDict[str, None] = OrderedDict()
         self._heard: set[str] = set()
         self.expired = 0
         """Decisions that expired so far, of which nothing was heard."""
@@ -78,8 +79,7 @@ class DecisionBook(Generic[T]):
         """Remember a decision; the oldest pending one expires where there is no room."""
         self._pending[decision_id] = decided
         if len(self._pending) > self._capacity:
-            oldest = next(iter(self._pending))
-            del self._pending[oldest]
+            oldest, _ = self._pending.popitem(last=False)
             self._keep(self._expired, oldest)
             self.expired += oldest not in self._heard
             self._heard.discard(oldest)
@@ -129,13 +129,13 @@ class DecisionBook(Generic[T]):
 
     def fill(self, contents: BookContents[T]) -> None:
         """Take over ``contents``; what the capacity does not hold expires."""
-        self._pending, self._heard = {}, set(contents.heard)
-        self._answered, self._expired = dict.fromkeys(contents.answered), dict.fromkeys(contents.expired)
+        self._pending, self._heard = OrderedDict(), set(contents.heard)
+        self._answered, self._expired = OrderedDict.fromkeys(contents.answered), OrderedDict.fromkeys(contents.expired)
         self.expired = contents.count
         for decision_id, decided in contents.pending.items():
             self.add(decision_id, decided)
 
-    def _keep(self, ids: dict[str, None], decision_id: str) -> None:
+    def _keep(self, ids: OrderedDict[str, None], decision_id: str) -> None:
         ids[decision_id] = None
         if len(ids) > IDS_PER_PENDING * self._capacity:
-            del ids[next(iter(ids))]
+            ids.popitem(last=False)

@@ -54,7 +54,7 @@ class FTRLProximal:
     """
 
     def __init__(
-        self, alpha: float = 1.0, beta: float = 0.02, l1: float = 0.0, l2: float = 0.0, bits: int = 18
+        self, alpha: float = 1.0, beta: float = 0.02, l1: float = 0.0, l2: float = 0.0, bits: int = 17
     ) -> None:
         _check("alpha", alpha, 0.0 < alpha < math.inf, "above 0")
         _check("beta", beta, 0.0 < beta < math.inf, "above 0")
@@ -95,7 +95,7 @@ class FTRLProximal:
 
     def known(self, coordinates: IntArray) -> tuple[FloatArray, FloatArray]:
         """Weights and ``n`` at ``coordinates``, each of their shape."""
-        rows = self._table[coordinates]
+        rows = self._table.take(coordinates, axis=0)
         return rows[..., 2], rows[..., 1]
 
     def predict(self, features: Features) -> float:
@@ -128,7 +128,7 @@ class FTRLProximal:
         if not 0.0 <= y <= 1.0:
             raise InvalidReward(f"the target is {y!r}", "Give a number from 0 to 1.")
         at, x = self._summed(indices, values)
-        rows = self._table[at]
+        rows = self._table.take(at, axis=0)
         z, n, w = rows[:, 0], rows[:, 1], rows[:, 2]
         predicted = sigmoid(float(w @ x))
         g = (predicted - y) * x

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +16,7 @@ FloatArray = npt.NDArray[np.float64]
 M = TypeVar("M")
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(NamedTuple):  # a tuple is made in a third of a frozen dataclass's time, four times a decision
     """What a model expects of each arm.
 
     Attributes:

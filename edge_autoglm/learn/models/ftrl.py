@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -82,10 +83,17 @@ class FTRLModel:
         at = self.learner.coordinates(cross(arms, features.indices, features.task))
         x = np.concatenate((_BIAS, features.values))
         weights, information = self.learner.known(at)
-        means = 0.5 + 0.5 * np.tanh(0.5 * (weights @ x))  # the logistic function
-        error = self._tasks.get(features.task, _UNTRAINED)
-        unknown = np.reciprocal(1.0 + information / error.mean) @ (x * x)
-        return Estimate(means, _WIDTH * max(1.0 - float(means.max()), _LEAST_GAIN) * np.sqrt(unknown), error.rewards)
+        means = weights @ (0.5 * x)
+        np.tanh(means, out=means)  # the logistic function is (1 + tanh(score / 2)) / 2
+        means *= 0.5
+        means += 0.5
+        errors = self._tasks.get(features.task, _UNTRAINED)
+        information += errors.mean  # 1 / (1 + n / E) is E / (n + E)
+        spreads = np.reciprocal(information, out=information) @ (x * x)
+        np.sqrt(spreads, out=spreads)
+        gain = max(1.0 - max(means.tolist()), _LEAST_GAIN)
+        spreads *= _WIDTH * gain * math.sqrt(errors.mean)
+        return Estimate(means, spreads, errors.rewards)
 
     def learn(self, arm: str, features: Features, reward: float, weight: float = 1.0) -> float:
         """As ``RewardModel.learn``."""
