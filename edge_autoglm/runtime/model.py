@@ -82,6 +82,10 @@ class Urgency:
             raise RequestError(f"deadline is {self.deadline} s", "Give seconds above 0, or None.")
 
 
+UNHURRIED = Urgency(Priority.BACKGROUND)
+"""Of work that nobody waits for: it runs in short steps, so that a request that comes meanwhile is not held up."""
+
+
 class LanguageModel:
     """Thread-safe: any number of threads may ask at once; requests share the steps of the engine.
 
@@ -156,7 +160,7 @@ class LanguageModel:
             return (), 0
         if self.pin(tokens):
             return tokens, 0
-        pin, computed = self._run(residency(self.kv, tokens), Urgency(Priority.BACKGROUND)).result()
+        pin, computed = self._run(residency(self.kv, tokens), UNHURRIED).result()
         self._pins.append(pin)
         return tokens, computed
 
@@ -247,7 +251,7 @@ class LanguageModel:
         Returns:
             Logits ``[vocab_size]`` behind the tokens.
         """
-        return self._run(trial(tokens, decode_steps), None).result()
+        return self._run(trial(tokens, decode_steps), UNHURRIED).result()
 
     def label_tokens(self, prompt_text: str, label_text: str) -> list[int]:
         """Tokens of a label as they stand behind the prompt.

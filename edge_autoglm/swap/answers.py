@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from edge_autoglm.prompts.task import Task, Variant
-from edge_autoglm.runtime.model import LanguageModel
+from edge_autoglm.runtime.model import UNHURRIED, LanguageModel
 from edge_autoglm.swap.asking import render_request, score_request
 from edge_autoglm.swap.carried import same_model, same_variant
 from edge_autoglm.swap.generation import Generation
@@ -108,7 +108,7 @@ def render_probe(model: LanguageModel, probe: Probe) -> str:
 
 
 def _fault_of_scores(model: LanguageModel, probe: Probe, prompt: str) -> str | None:
-    scores = score_request(model, probe.task, probe.variant, prompt).result()
+    scores = score_request(model, probe.task, probe.variant, prompt, UNHURRIED).result()
     for label, logprob in zip(probe.task.labels, scores.logprobs, strict=True):
         if not math.isfinite(logprob):
             return f"label {label} has log-probability {logprob}"
@@ -118,7 +118,7 @@ def _fault_of_scores(model: LanguageModel, probe: Probe, prompt: str) -> str | N
 def _fault_of_text(model: LanguageModel, probe: Probe, prompt: str, new_tokens: int) -> str | None:
     # Greedy, so that a verdict does not depend on luck; NaN among the logits is an error of the sampler.
     greedy = SamplingParams(max_new_tokens=new_tokens, stop=probe.variant.sampling.stop)
-    stream = model.stream(model.encode_prompt(prompt), greedy)
+    stream = model.stream(model.encode_prompt(prompt), greedy, UNHURRIED)
     text = stream.read()
     if not text:
         return f"answers nothing (ended by {stream.finish_reason})"

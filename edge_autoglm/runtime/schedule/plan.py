@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from edge_autoglm.runtime.schedule.running import MIN_CHUNK, Running
+from edge_autoglm.values import Priority
 
 SHORT = 17
 """Tokens up to which an ask counts as decoding: a new token, and 16 drafts to verify."""
 
 BESIDE = 64
-"""Tokens of prompts that run in one step beside jobs that decode, so that their streams do not stall. On two AVX2
+"""Tokens of prompts that run in one step beside jobs that decode, so that their streams do not stall; and of prompts in
+the background, such as those of a standby generation: a request that comes meanwhile waits for the step. On two AVX2
 cores, chunks of 64 run at 0.92 of the speed of chunks of 256."""
 
 
@@ -32,10 +34,10 @@ def plan_step(running: Iterable[Running], prefill_chunk: int) -> list[tuple[Runn
 
 
 def _budget(served: Sequence[Running], decoding: Sequence[Running], prefill_chunk: int) -> int:
-    """Tokens of prompts in one step: fewer where others wait for it, fewest where their streams do."""
-    if len(served) == 1:
-        return prefill_chunk
-    return min(BESIDE, prefill_chunk) if decoding else max(prefill_chunk // 2, MIN_CHUNK)
+    """Tokens of prompts in one step: fewer where others wait for it, fewest where streams do, or all is unhurried."""
+    unhurried = served[0].job.priority == Priority.BACKGROUND
+    longest = prefill_chunk if len(served) == 1 or decoding else max(prefill_chunk // 2, MIN_CHUNK)
+    return min(BESIDE, longest) if decoding or unhurried else longest
 
 
 def _share(filling: Sequence[Running], budget: int) -> list[tuple[Running, int]]:

@@ -74,6 +74,11 @@ def test_no_chunk_leaves_a_few_tokens() -> None:
     assert planned(running((NORMAL, 1), (NORMAL, BESIDE + 7)))[1:] == [(1, BESIDE + 7)]
 
 
+def test_work_in_the_background_runs_in_short_steps() -> None:
+    assert planned(running((BACKGROUND, 500))) == [(0, BESIDE)]
+    assert planned(running((BACKGROUND, 500), (BACKGROUND, 500))) == [(0, BESIDE)]
+
+
 def test_only_the_highest_class_runs() -> None:
     assert planned(running((NORMAL, 1), (CRITICAL, 1), (BACKGROUND, 1), (CRITICAL, 1))) == [(1, 1), (3, 1)]
     assert planned(running((BACKGROUND, 1), (NORMAL, 900))) == [(1, CHUNK)]
@@ -105,5 +110,7 @@ def test_a_step_is_short_serves_the_first_and_splits_off_no_single_token(
     prompts = {number: count for number, count in plan.items() if left[number] > SHORT}
     decoding = any(left[number] <= SHORT for number in served)
     bound = chunk if len(served) == 1 else min(BESIDE, chunk) if decoding else max(chunk // 2, MIN_CHUNK)
+    if first.job.priority == BACKGROUND:
+        bound = min(bound, BESIDE)
     assert sum(prompts.values()) <= bound + max(bound // 8, 1)
     assert all(count >= MIN_CHUNK and left[number] - count != 1 for number, count in prompts.items())
