@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from edge_autoglm.device.conditions import Conditions
-from edge_autoglm.learn.context import ContextValue, featurise
+from edge_autoglm.facade.asked import Asked, Context
+from edge_autoglm.learn.context import featurise
 from edge_autoglm.learn.context.words import word_hashes
 from edge_autoglm.learn.explain import explain
 from edge_autoglm.learn.exploration import forced
@@ -41,7 +42,7 @@ class Describer:
         self._forbidden = frozenset(forbidden)
         self._conditions = Conditions()
 
-    def features(self, task: str, inputs: Mapping[str, str], context: Mapping[str, ContextValue] | None) -> Features:
+    def features(self, task: str, inputs: Mapping[str, str], context: Context | None) -> Features:
         """Of a request that is made now."""
         return featurise(
             task,
@@ -58,34 +59,26 @@ class Describer:
         return word_hashes(inputs.values(), self._key)
 
 
-def choose(
-    policy: FrozenPolicy,
-    task: Task,
-    inputs: Mapping[str, str],
-    context: Mapping[str, ContextValue] | None,
-    variant: str | None,
-    describer: Describer,
-) -> Choice:
+def choose(policy: FrozenPolicy, task: Task, asked: Asked, describer: Describer) -> Choice:
     """Pick a variant.
 
     Args:
         policy: Of the generation that answers.
         task: What is asked for.
-        inputs: Its inputs; checked here, so that a bad request draws nothing from the policy.
-        context: What the app knows besides.
-        variant: The caller's choice; ``None`` leaves it to the policy.
+        asked: The request; its inputs are checked here, so that a bad request draws nothing from the policy.
         describer: Makes the features.
 
     Raises:
         InputRejected: The inputs or the context are unusable.
         UnknownVariant: The task has no such variant.
     """
-    check_inputs(task, inputs)
-    features = describer.features(task.name, inputs, context)
+    check_inputs(task, asked.inputs)
+    features = describer.features(task.name, asked.inputs, asked.context)
     arms = tuple(candidate.name for candidate in task.variants)
-    decision = policy.pull(arms, features) if variant is None else forced(task.variant(variant).name)
+    named = asked.variant is not None
+    decision = policy.pull(arms, features) if asked.variant is None else forced(task.variant(asked.variant).name)
 
     def explained() -> Explanation:
-        return explain(policy, decision, arms, features, variant is not None, describer.words(inputs))
+        return explain(policy, decision, arms, features, named, describer.words(asked.inputs))
 
     return Choice(decision, task.variant(decision.arm), arms, features, explained)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from edge_autoglm.bundle import Bundle
 from edge_autoglm.device.threads import default_threads
 from edge_autoglm.errors import SwapError
+from edge_autoglm.facade.asked import Asked, Context
 from edge_autoglm.facade.choosing import Describer
 from edge_autoglm.facade.config import RuntimeConfig
 from edge_autoglm.facade.conversation import Prompt
@@ -24,7 +25,7 @@ from edge_autoglm.facade.sampling import Samples
 from edge_autoglm.facade.standby import GenerationBuilder
 from edge_autoglm.facade.stats import RuntimeStats
 from edge_autoglm.facade.streams import CompletionStream, ReplyStream
-from edge_autoglm.facade.task_requests import Context, TaskRequests
+from edge_autoglm.facade.task_requests import TaskRequests
 from edge_autoglm.learn.learner import Learner
 from edge_autoglm.learn.policies import make_policy
 from edge_autoglm.learn.rewards.signals import Signal
@@ -111,6 +112,7 @@ class Runtime:
         context: Context | None = None,
         variant: str | None = None,
         *,
+        session: str | None = None,
         priority: Priority = Priority.NORMAL,
         deadline: float | None = None,
     ) -> Reply:
@@ -121,6 +123,8 @@ class Runtime:
             inputs: Exactly the task's inputs.
             context: What the app knows of the moment (battery, screen ...), for the policy.
             variant: Answer with this variant; ``None`` lets the policy choose.
+            session: Whose request it is, such as a conversation's id; it is kept nowhere. All of one session get the
+                same side of a canary or an experiment.
             priority: A higher class is served first, and waits for no more than the step that runs.
             deadline: Seconds in which it has to be answered; ``None`` for no limit.
 
@@ -131,7 +135,7 @@ class Runtime:
             RequestError: No KV slot became free in time.
             SwapError: The runtime is closed.
         """
-        return wait_for(self._tasks.submit(task, inputs, context, variant, Urgency(priority, deadline)))
+        return wait_for(self._tasks.submit(Asked(task, inputs, context, variant, session, Urgency(priority, deadline))))
 
     def submit(
         self,
@@ -140,6 +144,7 @@ class Runtime:
         context: Context | None = None,
         variant: str | None = None,
         *,
+        session: str | None = None,
         priority: Priority = Priority.NORMAL,
         deadline: float | None = None,
     ) -> Future[Reply]:
@@ -148,7 +153,7 @@ class Runtime:
         Unusable requests and a full queue are refused at once. Cancelling the future frees the KV slot. In an event
         loop: ``await asyncio.wrap_future(rt.submit(...))``. Callbacks of the future must not wait for other requests.
         """
-        return self._tasks.submit(task, inputs, context, variant, Urgency(priority, deadline))
+        return self._tasks.submit(Asked(task, inputs, context, variant, session, Urgency(priority, deadline)))
 
     def run_many(
         self,
@@ -157,11 +162,16 @@ class Runtime:
         context: Context | None = None,
         variant: str | None = None,
         *,
+        session: str | None = None,
         priority: Priority = Priority.NORMAL,
     ) -> list[Reply]:
         """`run` for many inputs of one task, several at a time; replies in the order of the inputs."""
         urgency = Urgency(priority)
-        return in_order(inputs, lambda one: self._tasks.submit(task, one, context, variant, urgency), self._in_flight)
+
+        def submit(one: Mapping[str, str]) -> Future[Reply]:
+            return self._tasks.submit(Asked(task, one, context, variant, session, urgency))
+
+        return in_order(inputs, submit, self._in_flight)
 
     def stream(
         self,
@@ -170,11 +180,12 @@ class Runtime:
         context: Context | None = None,
         variant: str | None = None,
         *,
+        session: str | None = None,
         priority: Priority = Priority.NORMAL,
         deadline: float | None = None,
     ) -> ReplyStream:
         """Answer a request of a text task piece by piece, for ``for`` or ``async for``; see `run` for the rest."""
-        return self._tasks.stream(task, inputs, context, variant, Urgency(priority, deadline))
+        return self._tasks.stream(Asked(task, inputs, context, variant, session, Urgency(priority, deadline)))
 
     def feedback(self, decision_id: str, signal: Signal, source: str | None = None) -> FeedbackOutcome:
         """Take what a user said or did about a reply: durable once this returns.

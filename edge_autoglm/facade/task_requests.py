@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import replace
 
 from edge_autoglm.facade.answering import Answer, is_deterministic, stream_answer, submit_answer
+from edge_autoglm.facade.asked import Asked
 from edge_autoglm.facade.choosing import Choice, Describer, choose
 from edge_autoglm.facade.futures import finished, release_with, then
 from edge_autoglm.facade.response_cache import ResponseCache, held_bytes
 from edge_autoglm.facade.streams import ReplyStream
-from edge_autoglm.learn.context import ContextValue
 from edge_autoglm.learn.learner import Learner
 from edge_autoglm.learn.rewards.price import UNMEASURED, AnswerCost
 from edge_autoglm.prompts import Task
-from edge_autoglm.runtime.model import Urgency
 from edge_autoglm.swap.buffer import DoubleBuffer
 from edge_autoglm.swap.generation import Generation
 from edge_autoglm.values import Reply, Timings
-
-Context = Mapping[str, ContextValue]
 
 
 class TaskRequests:
@@ -34,36 +30,31 @@ class TaskRequests:
         self._learner = learner
         self._cache = cache
 
-    def submit(
-        self, task: str, inputs: Mapping[str, str], context: Context | None, variant: str | None, urgency: Urgency
-    ) -> Future[Reply]:
+    def submit(self, asked: Asked) -> Future[Reply]:
         """Answer a whole request; see ``Runtime.submit``."""
         with ExitStack() as lease:
             generation = lease.enter_context(self._buffer.lease())
-            asked = generation.catalogue.task(task)
-            choice = self._choose(generation, asked, inputs, context, variant)
-            answer, cached = self._answer(generation, asked, choice, inputs, urgency)
+            task = generation.catalogue.task(asked.task)
+            choice = choose(generation.policy, task, asked, self._describer)
+            answer, cached = self._answer(generation, task, choice, asked)
             # First of the callbacks: whoever has the reply finds the lease ended.
             release_with(answer, lease.pop_all())
-        return then(answer, lambda answered: self._reply(answered, choice, task, generation.number, cached))
+        return then(answer, lambda answered: self._reply(answered, choice, asked.task, generation.number, cached))
 
-    def stream(
-        self, task: str, inputs: Mapping[str, str], context: Context | None, variant: str | None, urgency: Urgency
-    ) -> ReplyStream:
+    def stream(self, asked: Asked) -> ReplyStream:
         """Answer a request of a text task piece by piece; see ``Runtime.stream``."""
         with ExitStack() as lease:
             generation = lease.enter_context(self._buffer.lease())
-            asked = generation.catalogue.task(task)
-            choice = self._choose(generation, asked, inputs, context, variant)
-            pieces = stream_answer(generation.model, asked, choice.variant, inputs, urgency)
+            task = generation.catalogue.task(asked.task)
+            choice = choose(generation.policy, task, asked, self._describer)
+            pieces = stream_answer(generation.model, task, choice.variant, asked.inputs, asked.urgency)
             release_with(pieces.future, lease.pop_all())
-            self._record(choice, task, generation.number)
+            self._record(choice, asked.task, generation.number)
             return ReplyStream(pieces, generation.number, choice.decision, choice.explain)
 
-    def _answer(
-        self, generation: Generation, task: Task, choice: Choice, inputs: Mapping[str, str], urgency: Urgency
-    ) -> tuple[Future[Answer], bool]:
+    def _answer(self, generation: Generation, task: Task, choice: Choice, asked: Asked) -> tuple[Future[Answer], bool]:
         """The answer, and whether it was given before."""
+        inputs, urgency = asked.inputs, asked.urgency
         if not (self._cache.enabled and is_deterministic(task, choice.variant)):
             return submit_answer(generation.model, task, choice.variant, inputs, urgency), False
         started = time.perf_counter()
@@ -78,16 +69,6 @@ class TaskRequests:
             return answered
 
         return then(answer, remember), False
-
-    def _choose(
-        self,
-        generation: Generation,
-        task: Task,
-        inputs: Mapping[str, str],
-        context: Context | None,
-        variant: str | None,
-    ) -> Choice:
-        return choose(generation.policy, task, inputs, context, variant, self._describer)
 
     def _record(self, choice: Choice, task: str, generation: int, cost: AnswerCost = UNMEASURED) -> None:
         self._learner.record(choice.decision, task, choice.arms, choice.features, generation, cost)

@@ -54,3 +54,13 @@ def cross(arms: Sequence[str], indices: npt.NDArray[np.int64], task: str = "") -
     crossed *= _MULTIPLIER
     crossed >>= _HALF  # the high half of a product is the well-mixed one
     return crossed.view(np.int64)
+
+
+def share_of(key: str, salt: str) -> float:
+    """A number in 0..1 that is always the same for a key, and evenly spread and independent over keys and salts.
+
+    >>> round(share_of("user 7", "canary 3"), 3), round(share_of("user 7", "canary 4"), 3)
+    (0.506, 0.961)
+    """
+    digest = blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8, key=blake2b(salt.encode()).digest()).digest()
+    return int.from_bytes(digest[:7], "little") / 2**56
