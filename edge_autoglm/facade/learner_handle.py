@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from concurrent.futures import Future
 from pathlib import Path
 
 from edge_autoglm.facade.standby import GenerationBuilder
@@ -13,6 +12,7 @@ from edge_autoglm.learn.status import LearnerStatus
 from edge_autoglm.swap.buffer import DoubleBuffer
 from edge_autoglm.swap.outcome import RolledBack, SwapOutcome, Swapped
 from edge_autoglm.swap.swapper import Swapper
+from edge_autoglm.swap.ticket import SwapTicket
 
 _log = logging.getLogger("edge_autoglm")
 
@@ -35,7 +35,7 @@ class LearnerHandle:
         self._promote_every = promote_every
         self._lock = threading.Lock()
         self._rewards_since = 0
-        self._in_flight: Future[SwapOutcome] | None = None
+        self._in_flight: SwapTicket | None = None
 
     def status(self) -> LearnerStatus:
         """Pulls, rewards and shares of every task and variant."""
@@ -84,15 +84,15 @@ class LearnerHandle:
             self._rewards_since = 0
             self._in_flight = self._submit()
 
-    def _submit(self) -> Future[SwapOutcome]:
-        future = self._swapper.submit(lambda active: self._builder.with_policy(active, self._buffer.next_number()))
-        future.add_done_callback(log_outcome)
-        return future
+    def _submit(self) -> SwapTicket:
+        ticket = self._swapper.submit(lambda active: self._builder.with_policy(active, self._buffer.next_number()))
+        ticket.add_done_callback(log_outcome)
+        return ticket
 
 
-def log_outcome(future: Future[SwapOutcome]) -> None:
+def log_outcome(ticket: SwapTicket) -> None:
     """Say in the log how a swap in the background ended, since its caller may not look."""
-    if future.cancelled() or future.exception() is not None:
+    if ticket.future.exception() is not None:
         return
-    outcome = future.result()
+    outcome = ticket.result()
     _log.log(logging.INFO if isinstance(outcome, Swapped) else logging.WARNING, "%s", outcome)

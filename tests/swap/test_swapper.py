@@ -12,7 +12,8 @@ from edge_autoglm.runtime.engines.scripted_engine import ScriptedEngine
 from edge_autoglm.swap.buffer import DoubleBuffer
 from edge_autoglm.swap.generation import Generation
 from edge_autoglm.swap.health import HealthPolicy
-from edge_autoglm.swap.outcome import Rejected, RolledBack, SwapOutcome, Swapped
+from edge_autoglm.swap.outcome import Cancelled, Rejected, RolledBack, SwapOutcome, Swapped
+from edge_autoglm.swap.policy import SwapPolicy
 from edge_autoglm.swap.swapper import Swapper
 from tests.checkpoints import VOCAB_SIZE
 from tests.swap.world import (
@@ -43,7 +44,7 @@ def buffer() -> DoubleBuffer:
 
 @pytest.fixture
 def swapper(buffer: DoubleBuffer) -> Iterator[Swapper]:
-    swapper = Swapper(buffer, HealthPolicy(max_latency_ratio=None))
+    swapper = Swapper(buffer, SwapPolicy(check=HealthPolicy(max_latency_ratio=None)))
     yield swapper
     swapper.close()
     buffer.close()
@@ -263,8 +264,8 @@ def test_closing_ends_the_thread_and_answers_everyone_who_waits(buffer: DoubleBu
     assert closing.is_alive(), "the build still runs"
     proceed.set()
     closing.join(WAIT)
-    assert running.result(WAIT) == Swapped(2)
-    assert waiting.result(WAIT) == Rejected("the runtime was closed before the build began")
+    assert running.result(WAIT) == Cancelled("build")
+    assert waiting.result(WAIT) == Cancelled("waiting")
     assert not thread.is_alive()
     assert standby_threads() == before
 

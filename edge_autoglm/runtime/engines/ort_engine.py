@@ -58,6 +58,7 @@ class OrtEngine(SlotEngine):
         results: dict[int, Logits] = {}
         order = sorted(chunks, key=lambda chunk: chunk.slot)
         with self._model.lock, self._state:
+            self._model.lock.note(self)
             check_open(self._closed)
             check_chunks(chunks, self._lengths, self._facts)
             for run in self._row_runs(order) if self._probed.rows_agree else ([chunk] for chunk in order):

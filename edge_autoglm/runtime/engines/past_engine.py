@@ -56,6 +56,7 @@ class PastEngine(SlotEngine):
         """See `Engine`."""
         check_chunks(chunks, self._lengths, self._facts)
         with self._model.lock:
+            self._model.lock.note(self)
             check_open(self._closed)
             return [self._run(chunk) for chunk in chunks]
 

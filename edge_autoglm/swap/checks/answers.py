@@ -1,4 +1,4 @@
-"""First part of the health check: does every variant answer its task's probes?"""
+"""Does every variant answer its task's probes?"""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from edge_autoglm.swap.outcome import cause_of
 from edge_autoglm.values import SamplingParams
 
 MIN_LOOP = 4
-"""Tokens from which on an endless repetition is told from emphasis."""
+"""Repetitions from which on an endless one is told from emphasis."""
+
+_LONG = 16
+"""Tokens of an answer in which a longer unit that is repeated shows."""
 
 _NO_CHARACTER = "\ufffd"
 """What invalid UTF-8 decodes to."""
@@ -124,9 +127,13 @@ def _fault_of_text(model: LanguageModel, probe: Probe, prompt: str, new_tokens: 
         return f"answers nothing (ended by {stream.finish_reason})"
     if not text.strip(_NO_CHARACTER):
         return "answers bytes that are no characters"
-    length = stream.usage.new_tokens
-    if stream.finish_reason == "length" and length >= MIN_LOOP and _repeats(text) >= length:
+    if stream.finish_reason != "length" or stream.usage.new_tokens < MIN_LOOP:
+        return None
+    repeats = _repeats(text)
+    if repeats >= stream.usage.new_tokens:
         return f"answers {text!r}, the same token over and over"
+    if repeats >= MIN_LOOP and stream.usage.new_tokens >= _LONG:
+        return f"answers {text!r}, the same words over and over"
     return None
 
 
