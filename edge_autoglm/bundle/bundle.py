@@ -137,7 +137,7 @@ class Bundle:
 
         That is the engine, the tokenizer, the chat template, and what is said of them for loading them.
         """
-        model = dataclasses.replace(self.manifest.model, name="")
+        model = dataclasses.asdict(dataclasses.replace(self.manifest.model, name=""))
         engines = [(entry.kind, entry.graph, entry.precision, entry.kv_type) for entry in self.manifest.engines]
         deciding = [
             entry
@@ -158,7 +158,8 @@ class Bundle:
     @property
     def digest(self) -> str:
         """16 hexadecimal characters that change with any file, and with what the manifest says of model and engines."""
-        return digest_of(self.manifest.files, (self.manifest.model, self.manifest.engines))
+        engines = [dataclasses.asdict(entry) for entry in self.manifest.engines]
+        return digest_of(self.manifest.files, (dataclasses.asdict(self.manifest.model), engines))
 
     def derive(self, out: Path, task_files: Sequence[Path], progress: Progress = silent) -> Bundle:
         """Write a bundle with the same engine and tokenizer and other prompts.

@@ -11,6 +11,7 @@ from edge_autoglm.learn.learner import Learner
 from edge_autoglm.learn.status import LearnerStatus
 from edge_autoglm.swap.buffer import DoubleBuffer
 from edge_autoglm.swap.outcome import RolledBack, SwapOutcome, Swapped
+from edge_autoglm.swap.store.store import GenerationStore
 from edge_autoglm.swap.swapper import Swapper
 from edge_autoglm.swap.ticket import SwapTicket
 
@@ -27,14 +28,17 @@ class LearnerHandle:
         buffer: DoubleBuffer,
         swapper: Swapper,
         promote_every: int | None,
+        store: GenerationStore | None = None,
     ) -> None:
         self._learner = learner
         self._builder = builder
         self._buffer = buffer
         self._swapper = swapper
         self._promote_every = promote_every
+        self._store = store
         self._lock = threading.Lock()
-        self._rewards_since = 0
+        # Rewards of before a restart count: a device that is seldom on for long would never promote else.
+        self._rewards_since = max(0, learner.status().feedbacks - buffer.active.policy.feedbacks)
         self._in_flight: SwapTicket | None = None
 
     def status(self) -> LearnerStatus:
@@ -46,12 +50,23 @@ class LearnerHandle:
         return self._submit().result()
 
     def rollback(self) -> RolledBack:
-        """Return to the generation before the active one, at once: model, prompts, KV and policy together.
+        """Return to the generation before the active one: model, prompts, KV and policy together.
+
+        At once, where that has been active since the start; else it is first built from what is kept on the disk.
 
         Raises:
             SwapError: There is none.
+            EdgeAutoGLMError: What is kept cannot be used.
         """
+        if self._buffer.previous is None and self._store is not None:
+            self._revive(self._store)
         return self._swapper.rollback("asked for by the app")
+
+    def _revive(self, store: GenerationStore) -> None:
+        record = store.previous_good()
+        if record is not None:
+            with self._buffer.lease() as active:
+                self._buffer.revive(self._builder.kept(active, record, store))
 
     def export_statistics(self, path: str | Path) -> None:
         """Write what was learnt here for `merge` on other devices: sums, without any request, id or text.

@@ -31,7 +31,7 @@ from edge_autoglm.facade.streams import CompletionStream, ReplyStream
 from edge_autoglm.facade.task_requests import TaskRequests
 from edge_autoglm.learn.learner import Learner
 from edge_autoglm.learn.policies import make_policy
-from edge_autoglm.learn.rewards.signals import Signal
+from edge_autoglm.learn.rewards.signals import Preferred, Signal
 from edge_autoglm.runtime.model import Urgency
 from edge_autoglm.sampling_params import SamplingParams, SamplingSettings, sampling_params
 from edge_autoglm.swap.buffer import DoubleBuffer
@@ -77,7 +77,7 @@ class Runtime:
             self._buffer, policy if isinstance(policy, SwapPolicy) else SwapPolicy.load(policy), traffic, store
         )
         self._observer = Observer(traffic, self._swapper)
-        self._handle = LearnerHandle(learner, builder, self._buffer, self._swapper, config.promote_every)
+        self._handle = LearnerHandle(learner, builder, self._buffer, self._swapper, config.promote_every, store)
         self._cache = ResponseCache(config.response_cache_bytes)
         self._experiments = ExperimentsHandle(learner, config.experiments, config.seed)
         describer = Describer(learner.key, config.forbidden_features, self._experiments)
@@ -122,8 +122,13 @@ class Runtime:
             builder = GenerationBuilder(learner, settings, count, pack)
             store = open_store(state, settings)
             first = first_generation(path, store, builder, progress)
-            return cls(learner, builder, first, pack, settings, store)
         except BaseException:
+            learner.close()
+            raise
+        try:
+            return cls(learner, builder, first, pack, settings, store)
+        except BaseException:  # a policy or experiments file that is none
+            first.retire()
             learner.close()
             raise
 
@@ -223,6 +228,8 @@ class Runtime:
             InvalidReward: A number is NaN, infinite or out of range.
             StateNotWritable: The journal cannot be written; nothing was learnt.
         """
+        for named in (decision_id, signal.over) if isinstance(signal, Preferred) else (decision_id,):
+            self._tasks.settle(named)
         outcome = self._learner.feedback(decision_id, signal, source)
         if outcome is FeedbackOutcome.APPLIED:
             self._observer.rewarded(decision_id, signal)

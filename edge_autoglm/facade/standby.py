@@ -15,8 +15,11 @@ from edge_autoglm.learn.learner import Learner
 from edge_autoglm.learn.models.base import ModelState
 from edge_autoglm.learn.policy import FrozenPolicy
 from edge_autoglm.prompts import Catalogue
+from edge_autoglm.runtime.model import LanguageModel
 from edge_autoglm.swap.build import build_generation
 from edge_autoglm.swap.generation import Generation
+from edge_autoglm.swap.store.record import GenerationRecord
+from edge_autoglm.swap.store.store import GenerationStore
 from edge_autoglm.values import Progress, silent
 
 _log = logging.getLogger("edge_autoglm")
@@ -70,13 +73,23 @@ class GenerationBuilder:
             held: Others that stay in memory beside the two.
         """
         bundle = Bundle.open(path, trusted_keys=self.trusted_keys)
-        policy, catalogue = self._learner.frozen(), self._catalogue(bundle)
+        policy, model = self._learner.frozen(), self._model(bundle, active, held)
+        return build_generation(
+            number, bundle, model, self._catalogue(bundle), policy, active, f"bundle {path.name}", silent
+        )
+
+    def kept(self, active: Generation, record: GenerationRecord, store: GenerationStore) -> Generation:
+        """An earlier generation from the disk, verified before anything of it is used; it keeps its number."""
+        bundle, known = store.open(record.number, trusted_keys=self.trusted_keys)
+        policy, model = self.policy(known), self._model(bundle, active, ())
+        catalogue = self._catalogue(bundle)
+        return build_generation(record.number, bundle, model, catalogue, policy, active, record.reason, silent)
+
+    def _model(self, bundle: Bundle, active: Generation, held: Sequence[Generation]) -> LanguageModel:
         if bundle.fingerprint == active.model.engine.facts.fingerprint:
-            model = active.model.fork(self._config.slots)
-        else:
-            beside = [generation.bundle for generation in (active, *held)]
-            model = load_model(bundle, self._threads, self._config, beside)
-        return build_generation(number, bundle, model, catalogue, policy, active, f"bundle {path.name}", silent)
+            return active.model.fork(self._config.slots)
+        beside = [generation.bundle for generation in (active, *held)]
+        return load_model(bundle, self._threads, self._config, beside)
 
     def _catalogue(self, bundle: Bundle) -> Catalogue:
         catalogue = Catalogue.load(bundle.task_files())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
@@ -17,6 +18,7 @@ from edge_autoglm.facade.streams import ReplyStream
 from edge_autoglm.learn.learner import Learner
 from edge_autoglm.learn.rewards.price import UNMEASURED, AnswerCost
 from edge_autoglm.prompts import Task
+from edge_autoglm.runtime.requests.output import Output
 from edge_autoglm.swap.buffer import DoubleBuffer, Lease
 from edge_autoglm.swap.generation import Generation
 from edge_autoglm.values import Reply, Timings
@@ -38,6 +40,8 @@ class TaskRequests:
         self._learner = learner
         self._cache = cache
         self._observer = observer
+        self._streaming: dict[str, Callable[[AnswerCost], None]] = {}
+        """Decision -> what writes it down, of streams that have not ended: what they cost is not known yet."""
 
     def submit(self, asked: Asked) -> Future[Reply]:
         """Answer a whole request; see ``Runtime.submit``."""
@@ -63,8 +67,26 @@ class TaskRequests:
             pieces = stream_answer(generation.model, task, choice.variant, asked.inputs, asked.urgency)
             release_with(pieces.future, held.pop_all())
             self._observer.observe(then(pieces.future, answer_of), lease, asked, choice)
-            self._record(choice, asked.task, generation.number)
+            self._record_at_its_end(pieces.future, choice, asked.task, generation.number)
             return ReplyStream(pieces, generation.number, choice.decision, choice.explain)
+
+    def settle(self, decision: str, cost: AnswerCost = UNMEASURED) -> None:
+        """Write down the decision of a stream, if that has not been done: it has ended, or feedback comes before."""
+        write = self._streaming.pop(decision, None)
+        if write is not None:
+            write(cost)
+
+    def _record_at_its_end(self, answer: Future[Output], choice: Choice, task: str, generation: int) -> None:
+        decision = choice.decision.id
+        self._streaming[decision] = lambda cost: self._record(choice, task, generation, cost)
+
+        def ended(done: Future[Output]) -> None:
+            failed = done.cancelled() or done.exception() is not None
+            output = None if failed else done.result()
+            cost = UNMEASURED if output is None else AnswerCost(output.timings.total, output.usage.new_tokens)
+            self.settle(decision, cost)
+
+        answer.add_done_callback(ended)
 
     def _lease(self, asked: Asked) -> AbstractContextManager[Lease]:
         return self._buffer.lease_for(asked.session, lambda generation: can_answer(generation, asked))
@@ -87,7 +109,7 @@ class TaskRequests:
 
         return then(answer, remember), False
 
-    def _record(self, choice: Choice, task: str, generation: int, cost: AnswerCost = UNMEASURED) -> None:
+    def _record(self, choice: Choice, task: str, generation: int, cost: AnswerCost) -> None:
         self._learner.record(choice.decision, task, choice.arms, choice.features, generation, cost)
 
     def _reply(self, answered: Answer, choice: Choice, task: str, generation: int, cached: bool) -> Reply:

@@ -180,6 +180,19 @@ class DoubleBuffer:
             displaced.retire()
         return Swapped(new.number)
 
+    def revive(self, previous: Generation) -> None:
+        """Give ``rollback`` something to return to after a restart.
+
+        Args:
+            previous: Good before the active one was; owned by the buffer once this returns, or closed.
+        """
+        with self._lock:
+            wanted = self._previous is None and not self._closed
+            if wanted:
+                self._previous = previous
+        if not wanted:
+            previous.retire()
+
     def rollback(self, reason: str) -> RolledBack:
         """Make the previous generation active again and retire the one that is active now.
 

@@ -58,6 +58,8 @@ class HealthPolicy:
         max_probes: Of each task.
         new_tokens: Decoded for a probe of a text task; fewer than 4 would not show a token that is repeated, fewer
             than 16 not words that are.
+        max_weak: Share of the probes, rounded up, to which another model may answer with nothing, broken characters or
+            a loop where the active generation does not. A good w8a8 does so to 1 of 100, where int8 just does not.
 
     Raises:
         RequestError: A value is out of range.
@@ -73,6 +75,7 @@ class HealthPolicy:
     golden_tokens: int = 32
     max_probes: int = 2
     new_tokens: int = 16
+    max_weak: float = 0.05
 
     def __post_init__(self) -> None:
         self._check("max_kl", self.max_kl is None or self.max_kl >= 0, "0 or more, or None")
@@ -80,6 +83,7 @@ class HealthPolicy:
         ratio = self.max_latency_ratio
         self._check("max_latency_ratio", ratio is None or ratio > 0, "more than 0, or None")
         drop = self.max_golden_drop
+        self._check("max_weak", 0 <= self.max_weak <= 1, "0 to 1")
         self._check("max_golden_drop", drop is None or 0 <= drop <= 1, "0 to 1, or None")
         least = {"new_tokens": MIN_LOOP, "samples": 20}
         for name in ("samples", "latency_rounds", "max_golden", "golden_tokens", "max_probes", "new_tokens"):
@@ -97,10 +101,11 @@ class HealthReport:
     Attributes:
         reasons: Why it failed; each names what was measured or, for an answer, task, variant and probe.
         figures: ``answers_asked``, ``answers_carried`` (known from the active generation), ``answers_excused`` (no
-            worse than the active generation's), ``golden_asked``, ``golden_right``, ``golden_right_now`` (by the active
-            generation), ``shared_model`` (1.0: model and chat template are the active generation's, so that there is no
-            difference to measure), ``mean_kl``, ``kl_bound``, ``unchanged_p`` (p-value of "nothing has changed"),
-            ``samples``, ``chat_kl``, ``prefill_ratio``, ``decode_ratio``. Those not measured are absent.
+            worse than the active generation's), ``answers_tolerated``, ``golden_asked``, ``golden_right``,
+            ``golden_right_now`` (by the active generation), ``shared_model`` (1.0: model and chat template are the
+            active generation's, so that there is no difference to measure), ``mean_kl``, ``kl_bound``, ``unchanged_p``
+            (p-value of "nothing has changed"), ``samples``, ``chat_kl``, ``prefill_ratio``, ``decode_ratio``. Those not
+            measured are absent.
     """
 
     reasons: tuple[str, ...]
@@ -179,13 +184,21 @@ def _policy(case: _Case) -> HealthReport:
 
 def _answers(case: _Case) -> HealthReport:
     policy = case.policy
-    answers = check_answers(case.candidate, case.active, case.reference, policy.max_probes, policy.new_tokens)
+    answers = check_answers(
+        case.candidate,
+        case.active,
+        case.reference,
+        max_probes=policy.max_probes,
+        new_tokens=policy.new_tokens,
+        max_weak=policy.max_weak,
+    )
     return HealthReport(
         answers.faults,
         {
             "answers_asked": float(answers.asked),
             "answers_carried": float(answers.carried),
             "answers_excused": float(answers.excused),
+            "answers_tolerated": float(answers.tolerated),
         },
     )
 

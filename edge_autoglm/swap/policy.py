@@ -47,8 +47,8 @@ class CanaryPolicy:
     candidate within all of them is sent back with probability at most ``alpha``.
 
     Attributes:
-        requests: That the candidate answers, at least, before it goes live; 0 leaves the stage out. While it looks worse
-            than a margin allows, and that is not yet shown, the canary goes on.
+        requests: That the candidate answers, at least, before it goes live; 0 leaves the stage out. While it looks
+            worse than a margin allows, and that is not yet shown, the canary goes on.
         share: Of sessions, or of requests without one, above 0 and at most 0.5.
         max_seconds: Within which they have to come.
         alpha: Probability of sending a good candidate back.

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge_autoglm import Bundle, Runtime, RuntimeConfig, Swapped, export_model
-from edge_autoglm.errors import BundleError, StateNotWritable
+from edge_autoglm.errors import BundleError, RequestError, StateNotWritable, SwapError
 from edge_autoglm.learn.policies import make_policy
 from edge_autoglm.swap.health import HealthPolicy
 from edge_autoglm.swap.policy import SwapPolicy
@@ -247,3 +247,32 @@ def test_the_last_n_are_kept(bundle: Bundle, state: Path) -> None:
     assert list(versions(state)) == ["1.0.2", "1.0.3*"]
     with opened(bundle, state) as runtime:
         assert runtime.generation == 4
+
+
+def test_a_rollback_after_a_restart_returns_to_what_is_kept(bundle: Bundle, reworded: Bundle, state: Path) -> None:
+    with opened(bundle, state) as runtime:
+        assert runtime.swap(reworded) == Swapped(2)
+    with opened(bundle, state) as runtime:
+        assert "reframed" in runtime.tasks["mood"]
+        assert runtime.learner.rollback().generation == 1
+        assert "framed" in runtime.tasks["mood"]
+        assert runtime.run("mood", {"text": "x"}, variant="framed").generation == 1
+        with pytest.raises(SwapError, match="roll back"):
+            runtime.learner.rollback()
+    with opened(bundle, state) as runtime:
+        assert runtime.generation == 1
+
+
+def test_rewards_of_before_a_restart_count_towards_a_promotion(bundle: Bundle, state: Path) -> None:
+    for _ in range(2):
+        with opened(bundle, state, promote_every=30) as runtime:
+            teach(runtime, "framed", 16)
+            if (promotion := runtime.learner._in_flight) is not None:
+                promotion.result()
+    assert list_generations(state)[-1].number == 2
+
+
+def test_a_policy_file_that_is_none_ends_the_start_and_leaves_no_lock(bundle: Bundle, state: Path) -> None:
+    with pytest.raises(RequestError, match=r"nowhere\.yaml"):
+        opened(bundle, state, swap_policy=state / "nowhere.yaml")
+    opened(bundle, state).close()

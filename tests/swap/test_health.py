@@ -66,6 +66,7 @@ def test_a_model_that_speaks_like_the_active_one_passes(active: Generation) -> N
         "answers_asked": 8.0,
         "answers_carried": 0.0,
         "answers_excused": 0.0,
+        "answers_tolerated": 0.0,
         "mean_kl": 0.0,
         "kl_bound": 0.0,
         "unchanged_p": 1.0,
@@ -84,6 +85,7 @@ def test_a_new_policy_is_checked_without_asking_anything_twice() -> None:
         "answers_asked": 0.0,
         "answers_carried": 8.0,
         "answers_excused": 0.0,
+        "answers_tolerated": 0.0,
         "shared_model": 1.0,
         "mean_kl": 0.0,
     }
@@ -142,7 +144,8 @@ def spoken_by(steps: dict[tuple[int, ...], int], capacity: int = 512) -> str | N
     tokenizer = Tokenizer(byte_fallback_json())
     model = make_model(ScriptedEngine(tokenizer.vocab_size, capacity=capacity, script=steps), tokenizer)
     task = text_task()
-    return fault_of(model, Probe(task, task.variants[0], 1, {"text": "It rained."}), 8)
+    fault = fault_of(model, Probe(task, task.variants[0], 1, {"text": "It rained."}), 8)
+    return None if fault is None else fault.cause
 
 
 def test_a_repetition_that_ends_is_no_loop() -> None:
@@ -161,6 +164,21 @@ def test_an_answer_that_a_full_slot_cuts_short_is_no_loop() -> None:
 def test_a_model_that_answers_nothing_is_found(active: Generation) -> None:
     report = checked(active, ScriptedEngine(VOCAB_SIZE, script={(): EOS}))
     assert report.reasons[0] == "task reply, variant plain, probe 1: answers nothing (ended by eos)"
+
+
+def test_one_weak_answer_among_many_is_another_models_due(active: Generation) -> None:
+    catalogue = make_catalogue(asking("asked", "Say how it was."), asking("other", "How was it?", "Reply:"))
+    active = first_generation(make_model(scripted({"Answer:": "fine", "Reply:": "well"})), catalogue)
+    ends_at_once = tuple(TOKENIZER.encode("What a film!\nReply:"))
+    engine = ScriptedEngine(
+        VOCAB_SIZE, slots=2, script={**script({"Answer:": "fine", "Reply:": "well"}), ends_at_once: EOS}
+    )
+    candidate = next_generation(active, model=make_model(engine))
+    report = check(candidate, active, UNTIMED)
+    assert report.passed, report.reasons
+    assert report.figures["answers_tolerated"] == 1.0
+    [reason] = check(candidate, active, HealthPolicy(max_latency_ratio=None, max_weak=0.0)).reasons
+    assert reason == "task reply, variant other, probe 2: answers nothing (ended by eos)"
 
 
 def test_a_template_that_refuses_a_probe_is_named(active: Generation) -> None:
@@ -278,6 +296,8 @@ def test_catalogues_without_probes_are_compared_on_common_texts() -> None:
         {"max_golden_drop": math.nan},
         {"golden_tokens": 0},
         {"max_golden": 0},
+        {"max_weak": -0.1},
+        {"max_weak": math.nan},
     ],
 )
 def test_limits_out_of_range_are_refused(setting: dict[str, float]) -> None:
