@@ -14,6 +14,7 @@ from edge_autoglm.device.memory import memory_limit
 from edge_autoglm.errors import DamagedBundle, MissingDependency
 from edge_autoglm.facade.config import RuntimeConfig
 from edge_autoglm.runtime.engine import Engine
+from edge_autoglm.runtime.engines.fair_lock import FairLock
 from edge_autoglm.runtime.kv.store import KVStore
 from edge_autoglm.runtime.model import LanguageModel, ModelLimits
 from edge_autoglm.runtime.text.chat import ChatTemplate
@@ -23,7 +24,13 @@ _EXPORT_AGAIN = "Export the model again."
 _CACHE_TYPES = {"fp32": np.float32, "fp16": np.float16, "int8": np.int8}
 
 
-def load_model(bundle: Bundle, threads: int, config: RuntimeConfig, beside: Iterable[Bundle] = ()) -> LanguageModel:
+def load_model(
+    bundle: Bundle,
+    threads: int,
+    config: RuntimeConfig,
+    beside: Iterable[Bundle] = (),
+    turns: FairLock | None = None,
+) -> LanguageModel:
     """Load the bundle's engine and tokenizer.
 
     Args:
@@ -31,6 +38,7 @@ def load_model(bundle: Bundle, threads: int, config: RuntimeConfig, beside: Iter
         threads: Of the engine.
         config: Layout and limits.
         beside: Bundles whose generations are in memory already, and stay there meanwhile.
+        turns: Which engines of the process take; ``None`` for one that is alone.
 
     Raises:
         MissingDependency: ONNX Runtime is not installed.
@@ -43,7 +51,7 @@ def load_model(bundle: Bundle, threads: int, config: RuntimeConfig, beside: Iter
     tokenizer = Tokenizer(bundle.tokenizer_path)
     template = bundle.chat_template
     chat = None if template is None else ChatTemplate(template, facts.bos_token, facts.eos_token)
-    engine = _load_engine(bundle, threads, config)
+    engine = _load_engine(bundle, threads, config, turns)
     if engine.facts.kv_bytes_per_token > _kv_bytes_per_token(bundle):
         found = engine.facts.kv_bytes_per_token
         engine.close()
@@ -104,7 +112,7 @@ def _engine_entry(bundle: Bundle) -> EngineEntry:
     return bundle.engine(next((kind for kind in ("ort", "ort-past") if kind in present), "ort"))
 
 
-def _load_engine(bundle: Bundle, threads: int, config: RuntimeConfig) -> Engine:
+def _load_engine(bundle: Bundle, threads: int, config: RuntimeConfig, turns: FairLock | None) -> Engine:
     try:
         from edge_autoglm.runtime.engines.ort_engine import OrtEngine
         from edge_autoglm.runtime.engines.past_engine import PastEngine
@@ -121,4 +129,5 @@ def _load_engine(bundle: Bundle, threads: int, config: RuntimeConfig) -> Engine:
         slots=config.slots,
         capacity=config.context_length,
         threads=threads,
+        turns=turns,
     )

@@ -15,6 +15,7 @@ from edge_autoglm.learn.learner import Learner
 from edge_autoglm.learn.models.base import ModelState
 from edge_autoglm.learn.policy import FrozenPolicy
 from edge_autoglm.prompts import Catalogue
+from edge_autoglm.runtime.engines.fair_lock import FairLock
 from edge_autoglm.runtime.model import LanguageModel
 from edge_autoglm.swap.build import build_generation
 from edge_autoglm.swap.generation import Generation
@@ -33,6 +34,7 @@ class GenerationBuilder:
         self._config = config
         self._threads = threads
         self._pack = pack
+        self._turns = FairLock()
 
     def policy(self, known: ModelState | None = None) -> FrozenPolicy:
         """What has been learnt, or ``FrozenPolicy.state`` of an earlier one.
@@ -52,7 +54,7 @@ class GenerationBuilder:
     ) -> Generation:
         """The generation with which a runtime opens, from a bundle that has been verified."""
         catalogue = self._catalogue(bundle)
-        model = load_model(bundle, self._threads, self._config)
+        model = load_model(bundle, self._threads, self._config, turns=self._turns)
         self._pack.restore(model)
         generation = build_generation(number, bundle, model, catalogue, policy, None, reason, progress)
         self._pack.save_soon(model)
@@ -89,7 +91,7 @@ class GenerationBuilder:
         if bundle.fingerprint == active.model.engine.facts.fingerprint:
             return active.model.fork(self._config.slots)
         beside = [generation.bundle for generation in (active, *held)]
-        return load_model(bundle, self._threads, self._config, beside)
+        return load_model(bundle, self._threads, self._config, beside, self._turns)
 
     def _catalogue(self, bundle: Bundle) -> Catalogue:
         catalogue = Catalogue.load(bundle.task_files())

@@ -31,7 +31,7 @@ def open_scripted(engine: Engine, *variants: Variant, **settings: Any) -> Runtim
         settings: Of `RuntimeConfig`.
     """
     config = RuntimeConfig(seed=1, promote_every=None, slots=engine.facts.slots, **settings)
-    learner, pack = Learner.open(None, seed=config.seed), PrefixPack(None, 1)
+    learner, pack = Learner.open(None, seed=config.seed, price=config.reward_price), PrefixPack(None, 1)
     model = LanguageModel(
         engine,
         TOKENIZER,

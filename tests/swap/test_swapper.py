@@ -156,7 +156,10 @@ def test_a_slow_model_is_rejected_with_the_cause() -> None:
     outcome = outcome_of(
         swapper, lambda active: next_generation(active, model=make_model(clock.engine(lookalike(), [0.04])))
     )
-    assert outcome == Rejected("latency: 4 times that of the active generation, above max_latency_ratio 3")
+    assert outcome == Rejected(
+        "latency: a prefill takes 4 and a decode step 4 times as long as the active generation's, above "
+        "max_latency_ratio 2.5"
+    )
     swapper.close()
 
 
