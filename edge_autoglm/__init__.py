@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from edge_autoglm.facade.runtime import Runtime
     from edge_autoglm.facade.sampling import Samples
     from edge_autoglm.facade.stats import RuntimeStats
+    from edge_autoglm.learn.experiments.experiment import Experiment
     from edge_autoglm.learn.policies import make_policy
     from edge_autoglm.learn.policy import VariantPolicy
     from edge_autoglm.learn.rewards.price import RewardPrice
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
     from edge_autoglm.runtime.engines.scripted_engine import ScriptedEngine
     from edge_autoglm.sampling_params import AdaptiveTemperature, SamplingParams
     from edge_autoglm.swap.health import HealthPolicy
-    from edge_autoglm.swap.outcome import Rejected, RolledBack, SwapOutcome, Swapped
+    from edge_autoglm.swap.outcome import Cancelled, DrainTimedOut, Rejected, RolledBack, SwapOutcome, Swapped
+    from edge_autoglm.swap.policy import CanaryPolicy, DrainPolicy, ShadowPolicy, SwapPolicy, TripwirePolicy
+    from edge_autoglm.swap.ticket import SwapTicket
     from edge_autoglm.values import (
         Completion,
         Decision,
@@ -52,11 +55,16 @@ __all__ = [
     "Accepted",
     "AdaptiveTemperature",
     "Bundle",
+    "CanaryPolicy",
+    "Cancelled",
     "Choice",
     "Completion",
     "Decision",
+    "DrainPolicy",
+    "DrainTimedOut",
     "EdgeAutoGLMError",
     "Edited",
+    "Experiment",
     "Explanation",
     "FeedbackOutcome",
     "HealthPolicy",
@@ -77,12 +85,16 @@ __all__ = [
     "Samples",
     "SamplingParams",
     "ScriptedEngine",
+    "ShadowPolicy",
     "Stars",
     "SwapOutcome",
+    "SwapPolicy",
+    "SwapTicket",
     "Swapped",
     "Thumbs",
     "Timings",
     "TokenLogprob",
+    "TripwirePolicy",
     "Usage",
     "VariantPolicy",
     "__version__",
@@ -94,11 +106,16 @@ _HOME = {
     "Accepted": "edge_autoglm.learn.rewards.signals",
     "AdaptiveTemperature": "edge_autoglm.sampling_params",
     "Bundle": "edge_autoglm.bundle.bundle",
+    "CanaryPolicy": "edge_autoglm.swap.policy",
+    "Cancelled": "edge_autoglm.swap.outcome",
     "Choice": "edge_autoglm.constraints",
     "Completion": "edge_autoglm.values",
     "Decision": "edge_autoglm.values",
+    "DrainPolicy": "edge_autoglm.swap.policy",
+    "DrainTimedOut": "edge_autoglm.swap.outcome",
     "EdgeAutoGLMError": "edge_autoglm.errors",
     "Edited": "edge_autoglm.learn.rewards.signals",
+    "Experiment": "edge_autoglm.learn.experiments.experiment",
     "Explanation": "edge_autoglm.values",
     "FeedbackOutcome": "edge_autoglm.values",
     "HealthPolicy": "edge_autoglm.swap.health",
@@ -119,12 +136,16 @@ _HOME = {
     "Samples": "edge_autoglm.facade.sampling",
     "SamplingParams": "edge_autoglm.sampling_params",
     "ScriptedEngine": "edge_autoglm.runtime.engines.scripted_engine",
+    "ShadowPolicy": "edge_autoglm.swap.policy",
     "Stars": "edge_autoglm.learn.rewards.signals",
     "SwapOutcome": "edge_autoglm.swap.outcome",
+    "SwapPolicy": "edge_autoglm.swap.policy",
+    "SwapTicket": "edge_autoglm.swap.ticket",
     "Swapped": "edge_autoglm.swap.outcome",
     "Thumbs": "edge_autoglm.learn.rewards.signals",
     "Timings": "edge_autoglm.values",
     "TokenLogprob": "edge_autoglm.values",
+    "TripwirePolicy": "edge_autoglm.swap.policy",
     "Usage": "edge_autoglm.values",
     "VariantPolicy": "edge_autoglm.learn.policy",
     "export_model": "edge_autoglm.export.pipeline",

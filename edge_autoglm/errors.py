@@ -15,6 +15,7 @@ Each one names the cause and the cure in one line, so that the command line can 
     +-- BundleError              a bundle on disk cannot be used
     |   +-- DamagedBundle            a file is missing, resized or altered
     |   +-- ForeignBundle            not a bundle, or of another schema version
+    |   +-- UntrustedBundle          unsigned, signed by a stranger, or altered since
     +-- PromptError              a task file or the input of a request is wrong
     |   +-- TaskFileError            names file and field
     |   +-- TemplateError            undefined variable, syntax, sandbox violation
@@ -35,6 +36,7 @@ Each one names the cause and the cure in one line, so that the command line can 
     |   +-- StateLocked              another process has it open
     |   +-- StateDamaged
     +-- PolicyError              a policy's setting is out of range, or it was given no arms
+    +-- ExperimentError          an experiment, or the file of them, is wrong; names both, and the line
     +-- SwapError                no generation to roll back to, runtime closed
     +-- MissingDependency        an optional package is needed; says which extra brings it
 """
@@ -105,6 +107,10 @@ class DamagedBundle(BundleError):
 
 class ForeignBundle(BundleError):
     """The folder is not a bundle, or of a schema version this package does not read."""
+
+
+class UntrustedBundle(BundleError):
+    """The bundle is not signed by a key that is trusted here, or was altered since."""
 
 
 class PromptError(EdgeAutoGLMError):
@@ -189,6 +195,10 @@ class StateDamaged(StateError):
 
 class PolicyError(EdgeAutoGLMError):
     """A policy's or its model's setting is out of range, or there are no arms to choose from."""
+
+
+class ExperimentError(EdgeAutoGLMError):
+    """An experiment or the file of them is wrong; the cause names file, line and experiment."""
 
 
 class SwapError(EdgeAutoGLMError):

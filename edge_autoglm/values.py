@@ -62,20 +62,39 @@ class FeedbackOutcome(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Assignment:
+    """The experiment that made a decision.
+
+    Attributes:
+        experiment: Its name.
+        version: Its version.
+        control: The variant that the others are compared with.
+        unit: Keyed hash of the session, all of which got the same variant; ``None`` where the request had none.
+    """
+
+    experiment: str
+    version: int
+    control: str
+    unit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
-    """One choice of a policy.
+    """One choice of a policy, or of an experiment.
 
     Attributes:
         id: Unique; feedback names it.
         arm: The variant chosen.
         propensity: Probability with which ``arm`` was chosen, in (0, 1].
         propensities: Those of all arms that were offered, in their order; empty where the caller chose.
+        experiment: Where one chose instead of the policy.
     """
 
     id: str
     arm: str
     propensity: float
     propensities: tuple[float, ...] = ()
+    experiment: Assignment | None = None
 
 
 @dataclass(frozen=True, slots=True)

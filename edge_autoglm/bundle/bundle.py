@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from edge_autoglm.bundle.checksums import digest_of, hash_files
 from edge_autoglm.bundle.manifest import MANIFEST_NAME, EngineEntry, FileEntry, Manifest
+from edge_autoglm.bundle.signature import Signature, check_signature, read_signature
 from edge_autoglm.bundle.staging import recover
 from edge_autoglm.errors import BundleError, DamagedBundle, ForeignBundle, TaskFileError
 from edge_autoglm.values import Progress, silent
@@ -37,17 +39,27 @@ class Bundle:
     manifest: Manifest
 
     @classmethod
-    def open(cls, path: str | Path, verify: bool = True, progress: Progress = silent) -> Bundle:
+    def open(
+        cls,
+        path: str | Path,
+        verify: bool = True,
+        progress: Progress = silent,
+        *,
+        trusted_keys: Sequence[str] | None = None,
+    ) -> Bundle:
         """Read the manifest and check the files against it. Files that it does not list are ignored.
 
         Args:
             path: The folder.
             verify: Also hash every file; otherwise sizes are compared only.
             progress: Stage ``verifying``, in bytes.
+            trusted_keys: Public keys, one of which must have signed it (then every file is hashed in any case);
+                ``None`` asks for no signature.
 
         Raises:
             ForeignBundle: Not a bundle, or of another schema version.
             DamagedBundle: A file is missing, resized or altered; the cause names it.
+            UntrustedBundle: None of the trusted keys has signed it as it is.
             BundleError: A file cannot be read.
         """
         root = Path(os.path.realpath(path))
@@ -56,7 +68,7 @@ class Bundle:
                 recover(root)
             before = _identity(root)
             try:
-                manifest = _read_checked(root, verify, progress)
+                manifest = _read_checked(root, verify, progress, trusted_keys)
             except BundleError:
                 if _identity(root) == before:
                     raise
@@ -121,17 +133,33 @@ class Bundle:
 
     @property
     def fingerprint(self) -> str:
-        """16 hexadecimal characters that change with the engine, the tokenizer or the chat template only."""
-        return digest_of(
+        """16 hexadecimal characters that change with what decides a prompt's answer only.
+
+        That is the engine, the tokenizer, the chat template, and what is said of them for loading them.
+        """
+        model = dataclasses.asdict(dataclasses.replace(self.manifest.model, name=""))
+        engines = [(entry.kind, entry.graph, entry.precision, entry.kv_type) for entry in self.manifest.engines]
+        deciding = [
             entry
             for entry in self.manifest.files
             if entry.path.startswith(ENGINE_FOLDER) or entry.path in (TOKENIZER, CHAT_TEMPLATE)
-        )
+        ]
+        return digest_of(deciding, (model, engines))
+
+    @property
+    def signature(self) -> Signature | None:
+        """Who signed it, unchecked; ``None`` for nobody.
+
+        Raises:
+            UntrustedBundle: The signature's file is damaged.
+        """
+        return read_signature(self.root)
 
     @property
     def digest(self) -> str:
-        """16 hexadecimal characters that change with any file."""
-        return digest_of(self.manifest.files)
+        """16 hexadecimal characters that change with any file, and with what the manifest says of model and engines."""
+        engines = [dataclasses.asdict(entry) for entry in self.manifest.engines]
+        return digest_of(self.manifest.files, (dataclasses.asdict(self.manifest.model), engines))
 
     def derive(self, out: Path, task_files: Sequence[Path], progress: Progress = silent) -> Bundle:
         """Write a bundle with the same engine and tokenizer and other prompts.
@@ -192,12 +220,14 @@ def _identity(root: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _read_checked(root: Path, verify: bool, progress: Progress) -> Manifest:
+def _read_checked(root: Path, verify: bool, progress: Progress, trusted_keys: Sequence[str] | None) -> Manifest:
     with _reading(root):
         manifest = _read_manifest(root)
+        if trusted_keys is not None:
+            check_signature(root, manifest, trusted_keys)
         for entry in manifest.files:
             _check_size(root, entry)
-        if verify:
+        if verify or trusted_keys is not None:
             _check_contents(root, manifest, progress)
     return manifest
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -69,9 +71,14 @@ def hash_files(
         yield FileEntry(path, sha256_file(root / path, advance, fsync=fsync), size)
 
 
-def digest_of(files: Iterable[FileEntry]) -> str:
-    """Short identity of a set of files: 16 hexadecimal characters over their paths and contents, whatever the order."""
-    digest = hashlib.sha256()
+def digest_of(files: Iterable[FileEntry], facts: object = None) -> str:
+    """Short identity of a set of files: 16 hexadecimal characters over their paths and contents, whatever the order.
+
+    Args:
+        files: The files.
+        facts: What belongs to them and stands in no file: JSON values and dataclasses, mappings in any order.
+    """
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=dataclasses.asdict).encode())
     for path, sha256 in sorted((entry.path, entry.sha256) for entry in files):
         digest.update(f"{path}\0{sha256}\n".encode())
     return digest.hexdigest()[:_DIGEST_CHARACTERS]

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from edge_autoglm.bundle.atomic import fsync_folder
 from edge_autoglm.bundle.manifest import MANIFEST_NAME, listed_paths
+from edge_autoglm.bundle.signature import SIGNATURE_NAME
 from edge_autoglm.errors import ExportError
 
 if sys.platform != "win32":
@@ -153,7 +154,7 @@ def _listed(out: Path) -> frozenset[str] | None:
         listed = listed_paths((out / MANIFEST_NAME).read_text("utf-8"))
     except (OSError, UnicodeDecodeError):
         return None
-    return None if listed is None else listed | {MANIFEST_NAME}
+    return None if listed is None else listed | {MANIFEST_NAME, SIGNATURE_NAME}
 
 
 def _is_vacant(out: Path) -> bool:

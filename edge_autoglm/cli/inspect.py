@@ -35,7 +35,14 @@ def command(bundle: Path, json_file: Path | None) -> None:
     else:
         console.print(proof_table(proof, "compared with the original at its export"))
     console.print(_files(manifest.files))
-    write_json(json_file, {**asdict(manifest), "fingerprint": opened.fingerprint})
+    write_json(
+        json_file,
+        {
+            **asdict(manifest),
+            "fingerprint": opened.fingerprint,
+            "signed_by": None if opened.signature is None else opened.signature.key_id,
+        },
+    )
 
 
 def _facts(bundle: Bundle, title: str, catalogue: Catalogue) -> Table:
@@ -48,6 +55,8 @@ def _facts(bundle: Bundle, title: str, catalogue: Catalogue) -> Table:
     manifest = bundle.manifest
     table.add_row("made", f"{manifest.created_at} by {manifest.created_by} from {manifest.source}")
     table.add_row("fingerprint", bundle.fingerprint)
+    signature = bundle.signature
+    table.add_row("signed by", "nobody" if signature is None else f"key {signature.key_id} (not checked)")
     return table
 
 

@@ -25,9 +25,21 @@ from edge_autoglm.prompts import Catalogue
 @click.option(
     "--max-kl", type=click.FloatRange(min=0), metavar="X", help="Limit of the KL in place of the export's own."
 )
+@click.option(
+    "--trusted-key",
+    "trusted_keys",
+    multiple=True,
+    metavar="HEX",
+    help="Public key that must have signed it; if given several times, one of them.",
+)
 @json_option
 def command(
-    bundle: Path, against: str | None, adapter: Path | None, max_kl: float | None, json_file: Path | None
+    bundle: Path,
+    against: str | None,
+    adapter: Path | None,
+    max_kl: float | None,
+    trusted_keys: tuple[str, ...],
+    json_file: Path | None,
 ) -> None:
     """Check that every file of BUNDLE is what its manifest says, that its tasks are sound, and how well it is proven.
 
@@ -41,11 +53,12 @@ def command(
     if against is None and (adapter is not None or max_kl is not None):
         raise click.UsageError("--adapter and --max-kl are for a new comparison: name the checkpoint with --against")
     with progress_bars() as progress:
-        opened = Bundle.open(bundle, progress=progress)
+        opened = Bundle.open(bundle, progress=progress, trusted_keys=trusted_keys or None)
     catalogue = Catalogue.load(opened.task_files())
     recorded = Proof.from_json(opened.manifest.verification)
     files = len(opened.manifest.files)
     console.print(f"{bundle}: {files} files match their checksums, {len(catalogue.names)} tasks load.", soft_wrap=True)
+    console.print(_signed(opened, bool(trusted_keys)), soft_wrap=True)
     if recorded is None:
         console.print("Not proven: it was exported without a comparison with the original.", soft_wrap=True)
     else:
@@ -58,6 +71,8 @@ def command(
             "files": files,
             "tasks": sorted(catalogue.names),
             "digest": opened.digest,
+            "signed_by": None if opened.signature is None else opened.signature.key_id,
+            "signature_checked": bool(trusted_keys),
             "verification": opened.manifest.verification,
             "against": None if fresh is None else {"source": against, **fresh.to_json()},
         },
@@ -66,6 +81,14 @@ def command(
         from edge_autoglm.export.proof.graphs import refuse_bundle
 
         refuse_bundle(fresh, str(bundle))
+
+
+def _signed(bundle: Bundle, checked: bool) -> str:
+    signature = bundle.signature
+    if signature is None:
+        return "Not signed."
+    how = "which is trusted" if checked else "not checked: give --trusted-key"
+    return f"Signed by the key {signature.key_id}, {how}."
 
 
 def _measure(bundle: Bundle, source: str, adapter: Path | None, max_kl: float | None) -> Proof:

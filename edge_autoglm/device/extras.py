@@ -11,6 +11,7 @@ EXTRAS = MappingProxyType(
     {
         "export": "`export` of checkpoint folders, GGUF files and models of the Hugging Face hub",
         "structured": "answers held to a choice, a regular expression or a JSON schema",
+        "signing": "signatures of bundles (`sign`, `RuntimeConfig.trusted_keys`)",
         "tensorrt": "engines for NVIDIA GPUs",
         "optimum": "`export` of architectures that have no family of ours",
         "demo": "the plot of `demo`",

@@ -12,6 +12,7 @@ from edge_autoglm.errors import InputRejected
 from edge_autoglm.facade.futures import then
 from edge_autoglm.prompts import Task, Variant
 from edge_autoglm.runtime.model import LanguageModel, Urgency
+from edge_autoglm.runtime.requests.output import Output
 from edge_autoglm.runtime.requests.score import Scores
 from edge_autoglm.runtime.requests.stream import TokenStream
 from edge_autoglm.swap.asking import render_request, score_request
@@ -37,7 +38,7 @@ def submit_answer(
         prompt = render_request(model, task, variant, inputs)
         scores = score_request(model, task, variant, prompt, urgency)
         return then(scores, lambda scores: _most_probable(task, scores))
-    stream = stream_answer(model, task, variant, inputs, urgency)
+    stream = stream_answer(model, task, variant, inputs, urgency)  # whoever drops it cancels the request
     return then(stream.future, lambda _: Answer(stream.read().strip(), None, {}, stream.usage, stream.timings))
 
 
@@ -53,6 +54,11 @@ def stream_answer(
         raise InputRejected(f"task {task.name} answers with a label, there is nothing to stream", "Use run instead.")
     prompt = model.encode_prompt(render_request(model, task, variant, inputs))
     return model.stream(prompt, variant.sampling, urgency)
+
+
+def answer_of(output: Output) -> Answer:
+    """The whole answer to a request that was streamed, however much of it was read."""
+    return Answer(output.text.strip(), None, {}, output.usage, output.timings)
 
 
 def is_deterministic(task: Task, variant: Variant) -> bool:

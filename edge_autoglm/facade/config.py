@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from edge_autoglm.errors import RequestError
 from edge_autoglm.learn.policy import VariantPolicy
 from edge_autoglm.learn.rewards.price import FREE, RewardPrice
-from edge_autoglm.swap.health import HealthPolicy
+from edge_autoglm.swap.policy import SwapPolicy
+from edge_autoglm.swap.store.store import BUDGET_BYTES, KEEP
 
 _IN_FLIGHT = 32
 
@@ -35,9 +37,15 @@ class RuntimeConfig:
         speculate: Verify several tokens a step by prompt look-up, on engines where that cannot change an answer.
         kv_cache_bytes: KV that is held beyond the requests that made it: resident prefixes and conversations.
         response_cache_bytes: Answers to exact repetitions of deterministic requests; 0 keeps none.
+        keep_generations: How many generations the state folder keeps, for a restart and for going back; the active one
+            and the last good one before it in any case.
+        generation_bytes: What they may take there together; files that several have in common count once.
         memory_budget: Bytes that engine, KV slots and caches may take together; checked before anything is allocated.
             ``None`` takes what the container grants.
-        health: What a standby generation must pass.
+        trusted_keys: Public keys (``edge-autoglm sign`` prints them), one of which must have signed whatever bundle is
+            opened; ``None`` takes unsigned ones. Needs the extra ``signing``.
+        swap_policy: What a standby generation must show at each stage before and after it goes live; or a policy file.
+        experiments: A file of experiments, followed while the runtime is open; see ``facade/experiments_file.py``.
     """
 
     tasks: tuple[str, ...] | None = None
@@ -54,13 +62,17 @@ class RuntimeConfig:
     speculate: bool = True
     kv_cache_bytes: int = 256 << 20
     response_cache_bytes: int = 1 << 20
+    keep_generations: int = KEEP
+    generation_bytes: int = BUDGET_BYTES
     memory_budget: int | None = None
-    health: HealthPolicy = field(default_factory=HealthPolicy)
+    trusted_keys: tuple[str, ...] | None = None
+    swap_policy: SwapPolicy | str | Path = field(default_factory=SwapPolicy)
+    experiments: str | Path | None = None
 
     def __post_init__(self) -> None:
-        self._check(1, "slots", "context_length", "promote_every", "max_waiting", "memory_budget")
+        self._check(1, "slots", "context_length", "promote_every", "max_waiting", "memory_budget", "keep_generations")
         self._check(2, "prefill_chunk")
-        self._check(0, "kv_cache_bytes", "response_cache_bytes")
+        self._check(0, "kv_cache_bytes", "response_cache_bytes", "generation_bytes")
         if not self.slot_timeout > 0:
             raise RequestError(f"RuntimeConfig.slot_timeout is {self.slot_timeout}", "Give seconds above 0.")
 

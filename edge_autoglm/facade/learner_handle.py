@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from concurrent.futures import Future
 from pathlib import Path
 
 from edge_autoglm.facade.standby import GenerationBuilder
@@ -12,7 +11,9 @@ from edge_autoglm.learn.learner import Learner
 from edge_autoglm.learn.status import LearnerStatus
 from edge_autoglm.swap.buffer import DoubleBuffer
 from edge_autoglm.swap.outcome import RolledBack, SwapOutcome, Swapped
+from edge_autoglm.swap.store.store import GenerationStore
 from edge_autoglm.swap.swapper import Swapper
+from edge_autoglm.swap.ticket import SwapTicket
 
 _log = logging.getLogger("edge_autoglm")
 
@@ -27,15 +28,18 @@ class LearnerHandle:
         buffer: DoubleBuffer,
         swapper: Swapper,
         promote_every: int | None,
+        store: GenerationStore | None = None,
     ) -> None:
         self._learner = learner
         self._builder = builder
         self._buffer = buffer
         self._swapper = swapper
         self._promote_every = promote_every
+        self._store = store
         self._lock = threading.Lock()
-        self._rewards_since = 0
-        self._in_flight: Future[SwapOutcome] | None = None
+        # Rewards of before a restart count: a device that is seldom on for long would never promote else.
+        self._rewards_since = max(0, learner.status().feedbacks - buffer.active.policy.feedbacks)
+        self._in_flight: SwapTicket | None = None
 
     def status(self) -> LearnerStatus:
         """Pulls, rewards and shares of every task and variant."""
@@ -46,12 +50,23 @@ class LearnerHandle:
         return self._submit().result()
 
     def rollback(self) -> RolledBack:
-        """Return to the generation before the active one, at once: model, prompts, KV and policy together.
+        """Return to the generation before the active one: model, prompts, KV and policy together.
+
+        At once, where that has been active since the start; else it is first built from what is kept on the disk.
 
         Raises:
             SwapError: There is none.
+            EdgeAutoGLMError: What is kept cannot be used.
         """
+        if self._buffer.previous is None and self._store is not None:
+            self._revive(self._store)
         return self._swapper.rollback("asked for by the app")
+
+    def _revive(self, store: GenerationStore) -> None:
+        record = store.previous_good()
+        if record is not None:
+            with self._buffer.lease() as active:
+                self._buffer.revive(self._builder.kept(active, record, store))
 
     def export_statistics(self, path: str | Path) -> None:
         """Write what was learnt here for `merge` on other devices: sums, without any request, id or text.
@@ -84,15 +99,15 @@ class LearnerHandle:
             self._rewards_since = 0
             self._in_flight = self._submit()
 
-    def _submit(self) -> Future[SwapOutcome]:
-        future = self._swapper.submit(lambda active: self._builder.with_policy(active, self._buffer.next_number()))
-        future.add_done_callback(log_outcome)
-        return future
+    def _submit(self) -> SwapTicket:
+        ticket = self._swapper.submit(lambda active: self._builder.with_policy(active, self._buffer.next_number()))
+        ticket.add_done_callback(log_outcome)
+        return ticket
 
 
-def log_outcome(future: Future[SwapOutcome]) -> None:
+def log_outcome(ticket: SwapTicket) -> None:
     """Say in the log how a swap in the background ended, since its caller may not look."""
-    if future.cancelled() or future.exception() is not None:
+    if ticket.future.exception() is not None:
         return
-    outcome = future.result()
+    outcome = ticket.result()
     _log.log(logging.INFO if isinstance(outcome, Swapped) else logging.WARNING, "%s", outcome)

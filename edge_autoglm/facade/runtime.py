@@ -16,10 +16,13 @@ from edge_autoglm.facade.asked import Asked, Context
 from edge_autoglm.facade.choosing import Describer
 from edge_autoglm.facade.config import RuntimeConfig
 from edge_autoglm.facade.conversation import Prompt
+from edge_autoglm.facade.experiments_handle import ExperimentsHandle
 from edge_autoglm.facade.free_requests import FreeRequests
 from edge_autoglm.facade.futures import in_order, wait_for
 from edge_autoglm.facade.kv_pack import PrefixPack
 from edge_autoglm.facade.learner_handle import LearnerHandle, log_outcome
+from edge_autoglm.facade.observing import Observer
+from edge_autoglm.facade.opening import check_brought, first_generation, open_store
 from edge_autoglm.facade.response_cache import ResponseCache
 from edge_autoglm.facade.sampling import Samples
 from edge_autoglm.facade.standby import GenerationBuilder
@@ -28,13 +31,17 @@ from edge_autoglm.facade.streams import CompletionStream, ReplyStream
 from edge_autoglm.facade.task_requests import TaskRequests
 from edge_autoglm.learn.learner import Learner
 from edge_autoglm.learn.policies import make_policy
-from edge_autoglm.learn.rewards.signals import Signal
+from edge_autoglm.learn.rewards.signals import Preferred, Signal
 from edge_autoglm.runtime.model import Urgency
 from edge_autoglm.sampling_params import SamplingParams, SamplingSettings, sampling_params
 from edge_autoglm.swap.buffer import DoubleBuffer
 from edge_autoglm.swap.generation import Generation
 from edge_autoglm.swap.outcome import SwapOutcome
+from edge_autoglm.swap.policy import SwapPolicy
+from edge_autoglm.swap.store.store import GenerationStore
 from edge_autoglm.swap.swapper import Swapper
+from edge_autoglm.swap.ticket import SwapTicket
+from edge_autoglm.swap.traffic import Traffic
 from edge_autoglm.values import Completion, FeedbackOutcome, Priority, Progress, Reply, silent
 
 if TYPE_CHECKING:
@@ -53,17 +60,28 @@ class Runtime:
     """
 
     def __init__(
-        self, learner: Learner, builder: GenerationBuilder, first: Generation, pack: PrefixPack, config: RuntimeConfig
+        self,
+        learner: Learner,
+        builder: GenerationBuilder,
+        first: Generation,
+        pack: PrefixPack,
+        config: RuntimeConfig,
+        store: GenerationStore | None = None,
     ) -> None:
         self._learner = learner
         self._builder = builder
         self._pack = pack
-        self._buffer = DoubleBuffer(first)
-        self._swapper = Swapper(self._buffer, config.health)
-        self._handle = LearnerHandle(learner, builder, self._buffer, self._swapper, config.promote_every)
+        self._buffer = DoubleBuffer(first, 0 if store is None else store.last_number)
+        traffic, policy = Traffic(), config.swap_policy
+        self._swapper = Swapper(
+            self._buffer, policy if isinstance(policy, SwapPolicy) else SwapPolicy.load(policy), traffic, store
+        )
+        self._observer = Observer(traffic, self._swapper)
+        self._handle = LearnerHandle(learner, builder, self._buffer, self._swapper, config.promote_every, store)
         self._cache = ResponseCache(config.response_cache_bytes)
-        describer = Describer(learner.key, config.forbidden_features)
-        self._tasks = TaskRequests(self._buffer, learner, self._cache, describer)
+        self._experiments = ExperimentsHandle(learner, config.experiments, config.seed)
+        describer = Describer(learner.key, config.forbidden_features, self._experiments)
+        self._tasks = TaskRequests(self._buffer, learner, self._cache, describer, self._observer)
         self._free = FreeRequests(self._buffer, config.in_flight)
         self._in_flight = config.in_flight
 
@@ -77,31 +95,40 @@ class Runtime:
         config: RuntimeConfig | None = None,
         progress: Progress = silent,
     ) -> Runtime:
-        """Verify a bundle, load it, replay what was learnt, and prefill the resident prefixes.
+        """Replay what was learnt, verify and load the last good generation, and prefill the resident prefixes.
 
         Args:
-            bundle: Folder written by the exporter.
-            state: Folder in which the learner keeps its journal; made where it does not exist. ``None`` keeps what is
-                learnt in memory only.
+            bundle: Folder written by the exporter. Where the state folder has not seen it before, it is used; otherwise
+                what went live last, be it this bundle or what was swapped in since.
+            state: Folder for what is learnt and for the generations that went live; made where it does not exist.
+                ``None`` keeps everything in memory only.
             threads: Of the engine; by default what affinity and cgroup quota allow.
             config: Layout and limits.
             progress: Told of each stage.
 
         Raises:
-            BundleError: The bundle is damaged or foreign.
+            BundleError: The bundle is damaged or foreign, and nothing is kept to come up on instead.
             StateError: The state folder cannot be used, or another process has it open.
             MissingDependency: The bundle's engine is not installed.
         """
         settings = config or RuntimeConfig()
-        opened = Bundle.open(bundle.root if isinstance(bundle, Bundle) else Path(bundle), progress=progress)
+        path = bundle.root if isinstance(bundle, Bundle) else Path(bundle)
+        check_brought(path, state)
         policy = make_policy(settings.policy) if isinstance(settings.policy, str) else settings.policy
         learner = Learner.open(state, settings.seed, policy, settings.reward_price, progress=progress)
         try:
             count = threads or default_threads()
             pack = PrefixPack(None if state is None else Path(state), count)
             builder = GenerationBuilder(learner, settings, count, pack)
-            return cls(learner, builder, builder.first(opened, progress), pack, settings)
+            store = open_store(state, settings)
+            first = first_generation(path, store, builder, progress)
         except BaseException:
+            learner.close()
+            raise
+        try:
+            return cls(learner, builder, first, pack, settings, store)
+        except BaseException:  # a policy or experiments file that is none
+            first.retire()
             learner.close()
             raise
 
@@ -123,8 +150,8 @@ class Runtime:
             inputs: Exactly the task's inputs.
             context: What the app knows of the moment (battery, screen ...), for the policy.
             variant: Answer with this variant; ``None`` lets the policy choose.
-            session: Whose request it is, such as a conversation's id; it is kept nowhere. All of one session get the
-                same side of a canary or an experiment.
+            session: Whose request it is, such as a conversation's id. All of one session get the same side of a canary
+                or an experiment; a keyed hash of it is all that is kept, and only where an experiment drew the variant.
             priority: A higher class is served first, and waits for no more than the step that runs.
             deadline: Seconds in which it has to be answered; ``None`` for no limit.
 
@@ -201,8 +228,11 @@ class Runtime:
             InvalidReward: A number is NaN, infinite or out of range.
             StateNotWritable: The journal cannot be written; nothing was learnt.
         """
+        for named in (decision_id, signal.over) if isinstance(signal, Preferred) else (decision_id,):
+            self._tasks.settle(named)
         outcome = self._learner.feedback(decision_id, signal, source)
         if outcome is FeedbackOutcome.APPLIED:
+            self._observer.rewarded(decision_id, signal)
             self._handle.count_reward()
         return outcome
 
@@ -299,25 +329,41 @@ class Runtime:
         return in_order(prompts, lambda prompt: self._free.submit_score(prompt, labels, urgency), self._in_flight)
 
     def swap(self, bundle: str | Path | Bundle) -> SwapOutcome:
-        """Build, check and swap in a generation from another bundle; requests go on meanwhile.
+        """Take a generation from another bundle through the stages of ``RuntimeConfig.swap_policy``; requests go on.
 
-        Weights are shared where the engine is the same, so that a new prompt set costs no second model.
+        Weights are shared where the engine is the same, so that a new prompt set costs no second model. Interrupted, by
+        Ctrl-C say, it is cancelled.
         """
-        return self.swap_in_background(bundle).result()
+        ticket = self.swap_in_background(bundle)
+        try:
+            return ticket.result()
+        except BaseException:
+            ticket.cancel()
+            raise
 
-    def swap_in_background(self, bundle: str | Path | Bundle) -> Future[SwapOutcome]:
-        """`swap`, without waiting for its outcome."""
+    def swap_in_background(self, bundle: str | Path | Bundle) -> SwapTicket:
+        """`swap`, without waiting: the ticket tells the stage and the outcome, and can be cancelled."""
         path = bundle.root if isinstance(bundle, Bundle) else Path(bundle)
-        future = self._swapper.submit(
-            lambda active: self._builder.from_bundle(active, self._buffer.next_number(), path)
+        ticket = self._swapper.submit(
+            lambda active: self._builder.from_bundle(active, self._buffer.next_number(), path, self._held())
         )
-        future.add_done_callback(log_outcome)
-        return future
+        ticket.add_done_callback(log_outcome)
+        return ticket
+
+    @property
+    def swap_outcomes(self) -> tuple[SwapOutcome, ...]:
+        """What became of the newest attempts to change the active generation, rollbacks by themselves included."""
+        return self._swapper.outcomes
 
     @property
     def learner(self) -> LearnerHandle:
         """What has been learnt: ``status``, ``promote``, ``rollback``."""
         return self._handle
+
+    @property
+    def experiments(self) -> ExperimentsHandle:
+        """Comparisons of variants (A/B): ``set``, ``remove``, ``list``, ``results``."""
+        return self._experiments
 
     @property
     def generation(self) -> int:
@@ -349,6 +395,11 @@ class Runtime:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _held(self) -> list[Generation]:
+        """What stays in memory beside the active generation and a candidate."""
+        previous = self._buffer.previous
+        return [*self._buffer.draining(), *([] if previous is None else [previous])]
 
     def _save_prefixes(self) -> None:
         with suppress(SwapError), self._buffer.lease() as generation:  # closed already: they are saved

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 
-from edge_autoglm.facade.answering import Answer, is_deterministic, stream_answer, submit_answer
+from edge_autoglm.facade.answering import Answer, answer_of, is_deterministic, stream_answer, submit_answer
 from edge_autoglm.facade.asked import Asked
 from edge_autoglm.facade.choosing import Choice, Describer, choose
 from edge_autoglm.facade.futures import finished, release_with, then
+from edge_autoglm.facade.observing import Observer, can_answer
 from edge_autoglm.facade.response_cache import ResponseCache, held_bytes
 from edge_autoglm.facade.streams import ReplyStream
 from edge_autoglm.learn.learner import Learner
 from edge_autoglm.learn.rewards.price import UNMEASURED, AnswerCost
 from edge_autoglm.prompts import Task
-from edge_autoglm.swap.buffer import DoubleBuffer
+from edge_autoglm.runtime.requests.output import Output
+from edge_autoglm.swap.buffer import DoubleBuffer, Lease
 from edge_autoglm.swap.generation import Generation
 from edge_autoglm.values import Reply, Timings
 
@@ -24,33 +27,69 @@ from edge_autoglm.values import Reply, Timings
 class TaskRequests:
     """Answers requests of tasks with the active generation, which each leases for as long as it runs. Thread-safe."""
 
-    def __init__(self, buffer: DoubleBuffer, learner: Learner, cache: ResponseCache, describer: Describer) -> None:
+    def __init__(
+        self,
+        buffer: DoubleBuffer,
+        learner: Learner,
+        cache: ResponseCache,
+        describer: Describer,
+        observer: Observer,
+    ) -> None:
         self._buffer = buffer
         self._describer = describer
         self._learner = learner
         self._cache = cache
+        self._observer = observer
+        self._streaming: dict[str, Callable[[AnswerCost], None]] = {}
+        """Decision -> what writes it down, of streams that have not ended: what they cost is not known yet."""
 
     def submit(self, asked: Asked) -> Future[Reply]:
         """Answer a whole request; see ``Runtime.submit``."""
-        with ExitStack() as lease:
-            generation = lease.enter_context(self._buffer.lease())
+        with ExitStack() as held:
+            lease = held.enter_context(self._lease(asked))
+            generation = lease.generation
             task = generation.catalogue.task(asked.task)
             choice = choose(generation.policy, task, asked, self._describer)
             answer, cached = self._answer(generation, task, choice, asked)
             # First of the callbacks: whoever has the reply finds the lease ended.
-            release_with(answer, lease.pop_all())
+            release_with(answer, held.pop_all())
+        if not cached:
+            self._observer.observe(answer, lease, asked, choice)
         return then(answer, lambda answered: self._reply(answered, choice, asked.task, generation.number, cached))
 
     def stream(self, asked: Asked) -> ReplyStream:
         """Answer a request of a text task piece by piece; see ``Runtime.stream``."""
-        with ExitStack() as lease:
-            generation = lease.enter_context(self._buffer.lease())
+        with ExitStack() as held:
+            lease = held.enter_context(self._lease(asked))
+            generation = lease.generation
             task = generation.catalogue.task(asked.task)
             choice = choose(generation.policy, task, asked, self._describer)
             pieces = stream_answer(generation.model, task, choice.variant, asked.inputs, asked.urgency)
-            release_with(pieces.future, lease.pop_all())
-            self._record(choice, asked.task, generation.number)
+            release_with(pieces.future, held.pop_all())
+            self._observer.observe(then(pieces.future, answer_of), lease, asked, choice)
+            self._record_at_its_end(pieces.future, choice, asked.task, generation.number)
             return ReplyStream(pieces, generation.number, choice.decision, choice.explain)
+
+    def settle(self, decision: str, cost: AnswerCost = UNMEASURED) -> None:
+        """Write down the decision of a stream, if that has not been done: it has ended, or feedback comes before."""
+        write = self._streaming.pop(decision, None)
+        if write is not None:
+            write(cost)
+
+    def _record_at_its_end(self, answer: Future[Output], choice: Choice, task: str, generation: int) -> None:
+        decision = choice.decision.id
+        self._streaming[decision] = lambda cost: self._record(choice, task, generation, cost)
+
+        def ended(done: Future[Output]) -> None:
+            failed = done.cancelled() or done.exception() is not None
+            output = None if failed else done.result()
+            cost = UNMEASURED if output is None else AnswerCost(output.timings.total, output.usage.new_tokens)
+            self.settle(decision, cost)
+
+        answer.add_done_callback(ended)
+
+    def _lease(self, asked: Asked) -> AbstractContextManager[Lease]:
+        return self._buffer.lease_for(asked.session, lambda generation: can_answer(generation, asked))
 
     def _answer(self, generation: Generation, task: Task, choice: Choice, asked: Asked) -> tuple[Future[Answer], bool]:
         """The answer, and whether it was given before."""
@@ -70,7 +109,7 @@ class TaskRequests:
 
         return then(answer, remember), False
 
-    def _record(self, choice: Choice, task: str, generation: int, cost: AnswerCost = UNMEASURED) -> None:
+    def _record(self, choice: Choice, task: str, generation: int, cost: AnswerCost) -> None:
         self._learner.record(choice.decision, task, choice.arms, choice.features, generation, cost)
 
     def _reply(self, answered: Answer, choice: Choice, task: str, generation: int, cached: bool) -> Reply:

@@ -58,6 +58,8 @@ def _summary(
     chosen = next(arm for arm in expected if arm.arm == decision.arm)
     others = [arm for arm in expected if arm is not chosen]
     by = "was named by the caller" if named_by_caller else f"was chosen with probability {chosen.propensity:.3f}"
+    if decision.experiment is not None:
+        by = f"was drawn by the experiment {decision.experiment.experiment} with probability {decision.propensity:.3f}"
     sentences = [f"{chosen.arm} {by}; it is expected to earn {_reward(chosen)}."]
     if others:
         sentences.append(f"Next: {', '.join(f'{arm.arm} {_reward(arm)}' for arm in others[:2])}.")

@@ -10,9 +10,11 @@ from hashlib import blake2b
 from pathlib import Path
 
 from edge_autoglm.errors import InvalidReward, PolicyError, StateError, StateNotWritable
+from edge_autoglm.learn.experiments.results import ExperimentResult
 from edge_autoglm.learn.features import Features
 from edge_autoglm.learn.folder import KEY_BYTES, StateFolder, open_folder
 from edge_autoglm.learn.learner_state import LearnerState, Waiting
+from edge_autoglm.learn.models.base import ModelState
 from edge_autoglm.learn.policy import FrozenPolicy, VariantPolicy
 from edge_autoglm.learn.reading import read_status as read_status
 from edge_autoglm.learn.records import DecisionRecord, FeedbackRecord, MergeRecord
@@ -115,13 +117,21 @@ class Learner:
         """What learns. Read it while nothing else uses the learner; answer requests with ``frozen``."""
         return self._state.policy
 
-    def frozen(self) -> FrozenPolicy:
-        """What is known now, as a policy for a new generation."""
+    def frozen(self, known: ModelState | None = None) -> FrozenPolicy:
+        """What is known now, as a policy for a new generation.
+
+        Args:
+            known: ``FrozenPolicy.state`` of an earlier one, to have that again.
+
+        Raises:
+            PolicyError: ``known`` is of a policy of another kind or other settings.
+        """
         with self._lock:
             self._freezes += 1
             # The count of decisions keeps a restart from repeating the draws of the run before.
             seed = None if self._seed is None else f"{self._seed}:{self._state.tally.decisions}:{self._freezes}"
-            return self._state.policy.freeze(seed)
+            policy = self._state.policy
+            return policy.freeze(seed, self._state.tally.feedbacks) if known is None else policy.revive(known, seed)
 
     def record(
         self,
@@ -160,6 +170,7 @@ class Learner:
             latency=cost.latency,
             tokens=cost.tokens,
             propensities=tuple(float(f"{share:.8g}") for share in decision.propensities),
+            experiment=decision.experiment,
         )
         with self._lock:
             self._check_open()
@@ -250,6 +261,16 @@ class Learner:
             self._settle(lambda: self._state.merge(record, other), lambda: None)
         return True
 
+    def experiments(self) -> tuple[ExperimentResult, ...]:
+        """Results of all experiments so far, the one with the newest decision last."""
+        with self._lock:
+            return self._state.experiments.results()
+
+    @property
+    def decisions(self) -> int:
+        """Recorded in all."""
+        return self._state.tally.decisions
+
     def status(self) -> LearnerStatus:
         """Figures of all that was decided and rewarded."""
         with self._lock:
@@ -318,8 +339,10 @@ def _check_decision(decision: Decision, arms: Sequence[str]) -> None:
         raise PolicyError(f"the decision's arm {decision.arm!r} is not among {list(arms)}", "Record the arms offered.")
     shares = decision.propensities
     fits = not shares or (len(shares) == len(arms) and all(share >= 0.0 for share in shares) and _sum_to_1(shares))
+    assigned = decision.experiment
+    compared = assigned is None or any(arm == assigned.control and p for arm, p in zip(arms, shares, strict=False))
     # NaN fails every comparison.
-    if not (fits and 0.0 < decision.propensity <= 1.0):
+    if not (fits and compared and 0.0 < decision.propensity <= 1.0):
         raise PolicyError(
             f"the decision's propensity is {decision.propensity!r} out of {shares}", "Give those it was drawn with."
         )

@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from edge_autoglm.errors import PolicyError, UnknownDecision
 from edge_autoglm.learn.decisions import DecisionBook
+from edge_autoglm.learn.experiments.book import ExperimentBook
 from edge_autoglm.learn.models.base import ModelState
 from edge_autoglm.learn.policy import VariantPolicy
 from edge_autoglm.learn.rate_watch import RateWatch
@@ -56,6 +57,7 @@ class LearnerState:
         self.book = DecisionBook[Waiting](max_pending)
         self.tally = Tally()
         self.rates = RateWatch()
+        self.experiments = ExperimentBook()
         self.caps: dict[str, SourceCaps] = {}
         self.merged: dict[str, None] = {}
         """Digests of what was merged, in order."""
@@ -67,6 +69,7 @@ class LearnerState:
         """Remember a decision."""
         self.book.add(record.id, Waiting(record))
         self.rates.decided(record)
+        self.experiments.decided(record)
         self.tally.decided(record.task, record.arm, record.arms)
 
     def join(self, reward: Reward, price: RewardPrice, source: str | None, time: float) -> FeedbackRecord | None:
@@ -111,6 +114,7 @@ class LearnerState:
         if train and record.weight:
             self.policy.learn(decided.features, decided.arm, record.reward, record.weight)
         self.tally.rewarded(decided.task, decided.arm, record.reward, record.weight)
+        self.experiments.rewarded(decided, record)
         self._caps(decided.task).add(record.source, record.weight)
 
     def readable(self, learnt: ModelState) -> VariantPolicy:

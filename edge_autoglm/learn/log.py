@@ -12,7 +12,7 @@ from edge_autoglm.errors import StateError
 from edge_autoglm.learn.evaluation.logged import LoggedDecision
 from edge_autoglm.learn.records import DecisionRecord, FeedbackRecord, Record
 from edge_autoglm.learn.segments import read_journal, segment_paths
-from edge_autoglm.values import Progress, silent
+from edge_autoglm.values import Assignment, Progress, silent
 
 
 @dataclass(slots=True)
@@ -24,7 +24,8 @@ class _Rewarded:
 def read_log(state: Path | str, progress: Progress = silent) -> dict[str, list[LoggedDecision]]:
     """Decisions that a policy drew, by task and in order, as far back as the journal is kept.
 
-    Those that an app named itself are left out: nothing was drawn there.
+    Those that an app named itself are left out: nothing was drawn there. So are later ones of a session that an
+    experiment drew a variant for: nothing was drawn any more.
 
     Args:
         state: The state folder; nothing in it is changed, also while a runtime uses it.
@@ -56,10 +57,21 @@ def read_log(state: Path | str, progress: Progress = silent) -> dict[str, list[L
 
 def _by_task(found: Iterable[_Rewarded]) -> dict[str, list[LoggedDecision]]:
     log: dict[str, list[LoggedDecision]] = {}
+    sessions: set[tuple[str, int, int]] = set()
     for one in found:
-        if one.decided.propensities or one.decided.propensity < 1.0:
+        if (one.decided.propensities or one.decided.propensity < 1.0) and _drawn(one.decided.experiment, sessions):
             log.setdefault(one.decided.task, []).append(_logged(one.decided, one.rewards))
     return log
+
+
+def _drawn(assignment: Assignment | None, sessions: set[tuple[str, int, int]]) -> bool:
+    """Whether it is the first decision of a session that an experiment assigned; notes the session."""
+    if assignment is None or assignment.unit is None:
+        return True
+    session = (assignment.experiment, assignment.version, assignment.unit)
+    first = session not in sessions
+    sessions.add(session)
+    return first
 
 
 def _logged(decided: DecisionRecord, rewards: Sequence[FeedbackRecord]) -> LoggedDecision:

@@ -32,6 +32,7 @@ class FrozenPolicy:
         model: That nobody changes any more.
         exploration: How choices spread over the arms.
         seed: Of the exploration's random stream; ``None`` draws one.
+        feedbacks: How many rewards had come when it was frozen.
 
     >>> policy = VariantPolicy(seed=1).freeze()
     >>> context = Features(np.array([17]), np.array([1.0]))
@@ -39,9 +40,12 @@ class FrozenPolicy:
     0.25
     """
 
-    def __init__(self, model: RewardModel, exploration: Exploration, seed: int | str | None = None) -> None:
+    def __init__(
+        self, model: RewardModel, exploration: Exploration, seed: int | str | None = None, feedbacks: int = 0
+    ) -> None:
         self._model = model
         self.exploration = exploration
+        self.feedbacks = feedbacks
         self._rng = random.Random(seed)  # one draw is one atomic call
 
     def estimate(self, arms: Sequence[str], context: Features) -> Estimate:
@@ -68,6 +72,20 @@ class FrozenPolicy:
     def contributions(self, arm: str, context: Features) -> Mapping[str, float]:
         """What each feature adds to the arm's expected reward, the constant as ``bias``; they sum up to it."""
         return self._model.contributions(arm, context)
+
+    @property
+    def can_snapshot(self) -> bool:
+        """Whether ``state`` works."""
+        return self._model.can_snapshot
+
+    def state(self) -> ModelState:
+        """What it knows, for ``VariantPolicy.revive``; not the random stream.
+
+        Raises:
+            PolicyError: The model cannot be written down; see ``can_snapshot``.
+        """
+        model = self._model.state()
+        return ModelState({"model": model.facts, "feedbacks": self.feedbacks}, model.arrays)
 
     def broken_numbers(self) -> int:
         """How many of the model's numbers are NaN or infinite: a health check wants none."""
@@ -167,14 +185,24 @@ class VariantPolicy:
         if self.watch.sees(features.task, expected, value, weight):
             self.model.forget(features.task, self.watch.kept)
 
-    def freeze(self, seed: int | str | None = None) -> FrozenPolicy:
+    def freeze(self, seed: int | str | None = None, feedbacks: int = 0) -> FrozenPolicy:
         """What is known now, as a policy that does not change.
 
         Args:
             seed: Of its exploration; drawn from this policy's own stream by default.
+            feedbacks: See ``FrozenPolicy``.
         """
-        drawn = self._rng.getrandbits(64) if seed is None else seed
-        return FrozenPolicy(self.model.copy(), self.exploration, drawn)
+        return FrozenPolicy(self.model.copy(), self.exploration, self._drawn(seed), feedbacks)
+
+    def revive(self, known: ModelState, seed: int | str | None = None) -> FrozenPolicy:
+        """A policy that was frozen before, as its ``state`` gave it; what this one has learnt is left out.
+
+        Raises:
+            PolicyError: It is of another kind of model, or of other settings.
+        """
+        model = self.model.clone()
+        model.restore(ModelState(known.facts["model"], known.arrays))
+        return FrozenPolicy(model, self.exploration, self._drawn(seed), known.facts["feedbacks"])
 
     def clone(self) -> VariantPolicy:
         """An untrained policy of the same settings."""
@@ -205,6 +233,9 @@ class VariantPolicy:
             PolicyError: Kind or settings of the model differ.
         """
         self.model.merge(other.model)
+
+    def _drawn(self, seed: int | str | None) -> int | str:
+        return self._rng.getrandbits(64) if seed is None else seed
 
 
 def _check_weight(weight: float) -> None:

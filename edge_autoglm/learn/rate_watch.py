@@ -23,8 +23,11 @@ class RateWatch:
         self._queue: deque[DecisionRecord] = deque()
 
     def decided(self, record: DecisionRecord) -> None:
-        """Note a decision; one that the caller made says nothing."""
-        if record.propensities:
+        """Note a decision; one that the caller made says nothing.
+
+        Nor does one of an experiment, whose later requests of a session are no draws; it has checks of its own.
+        """
+        if record.propensities and record.experiment is None:
             self._queue.append(record)
             if len(self._queue) > _MOST_QUEUED:
                 self._pass_on(self._queue.popleft())

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from edge_autoglm.errors import StateDamaged, StateError
 from edge_autoglm.learn.decisions import DEFAULT_CAPACITY
+from edge_autoglm.learn.experiments.results import ExperimentResult
 from edge_autoglm.learn.learner_state import LearnerState
 from edge_autoglm.learn.opening import restore
-from edge_autoglm.learn.policy import VariantPolicy
+from edge_autoglm.learn.policy import FrozenPolicy, VariantPolicy
 from edge_autoglm.learn.segments import Tail, read_journal, segment_paths
 from edge_autoglm.learn.snapshot_store import SnapshotStore, snapshot_paths
 from edge_autoglm.learn.status import LearnerStatus
@@ -47,6 +48,27 @@ def read_policy(state: Path | str, policy: VariantPolicy | None = None, progress
         StateDamaged: A file in it is not as it was written.
     """
     return _read(Path(state), policy or VariantPolicy(), progress)[0].policy
+
+
+def read_frozen(state: Path | str, policy: VariantPolicy, progress: Progress = silent) -> FrozenPolicy:
+    """The same, as a policy for a generation.
+
+    Raises:
+        StateError: There is no learner's state in the folder, or it cannot be read.
+        StateDamaged: A file in it is not as it was written.
+    """
+    learnt = _read(Path(state), policy, progress)[0]
+    return learnt.policy.freeze(feedbacks=learnt.tally.feedbacks)
+
+
+def read_experiments(state: Path | str, progress: Progress = silent) -> tuple[ExperimentResult, ...]:
+    """Results of the experiments of a state folder, the one with the newest decision last.
+
+    Raises:
+        StateError: There is no learner's state in the folder, or it cannot be read.
+        StateDamaged: A file in it is not as it was written.
+    """
+    return _read(Path(state), VariantPolicy(), progress)[0].experiments.results()
 
 
 def _read(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from edge_autoglm.errors import InputRejected
 from edge_autoglm.learn.features import Features
 from edge_autoglm.learn.records import DecisionRecord, FeedbackRecord, MergeRecord, Record
+from edge_autoglm.values import Assignment
 
 SCHEMA_VERSION = 2
 OLDEST_SCHEMA = 1
@@ -85,7 +87,12 @@ class RecordCodec:
             "values": record.features.values.tolist(),
             "dense": record.features.dense.tolist(),
         }
-        known = {"latency": record.latency, "tokens": record.tokens, "propensities": record.propensities or None}
+        known = {
+            "latency": record.latency,
+            "tokens": record.tokens,
+            "propensities": record.propensities or None,
+            "experiment": assignment_fields(record.experiment),
+        }
         return fields | {name: value for name, value in known.items() if value is not None}
 
     def _read(self, fields: dict[str, Any]) -> DecisionRecord:
@@ -96,13 +103,24 @@ class RecordCodec:
             written = number
         task, arms, about, names = self._shapes[written]
         features = Features(*_sparse(fields), about, names, np.array(fields.pop("dense"), np.float64))
-        shares = tuple(fields.pop("propensities", ()))
+        fields["propensities"] = tuple(fields.get("propensities", ()))
+        fields["experiment"] = assignment_of(fields.get("experiment"))
         arm = arms[fields.pop("arm")]
-        return DecisionRecord(task=task, arm=arm, arms=arms, features=features, propensities=shares, **fields)
+        return DecisionRecord(task=task, arm=arm, arms=arms, features=features, **fields)
 
     def _read_old(self, fields: dict[str, Any]) -> DecisionRecord:
         features = Features(*_sparse(fields), task=fields["task"])
         return DecisionRecord(features=features, arms=tuple(fields.pop("arms")), **fields)
+
+
+def assignment_fields(assignment: Assignment | None) -> list[Any] | None:
+    """An experiment's decision as JSON values, for `assignment_of`."""
+    return None if assignment is None else list(astuple(assignment))
+
+
+def assignment_of(fields: Sequence[Any] | None) -> Assignment | None:
+    """What `assignment_fields` was given."""
+    return None if fields is None else Assignment(*fields)
 
 
 def _shape_of(record: DecisionRecord) -> Shape:

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from edge_autoglm.learn.features import Features
 from edge_autoglm.learn.rewards.signals import Kind
+from edge_autoglm.values import Assignment
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,6 +26,7 @@ class DecisionRecord:
         latency: Seconds that the answer took; ``None`` where nobody measured it.
         tokens: New ones of the answer; likewise.
         propensities: Of all ``arms``, to 8 digits; empty where the caller chose, or an older version recorded it.
+        experiment: That chose instead of the policy, if one did.
     """
 
     id: str
@@ -38,6 +40,7 @@ class DecisionRecord:
     latency: float | None = None
     tokens: int | None = None
     propensities: tuple[float, ...] = ()
+    experiment: Assignment | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ class Snapshot:
         position: The place.
         policy: What was learnt.
         rates: How often feedback came.
+        experiments: Their running figures.
         book: Decisions that waited, and ids.
         facts: All else, as JSON values.
     """
@@ -31,6 +32,7 @@ class Snapshot:
     position: Position
     policy: ModelState
     rates: ModelState
+    experiments: ModelState
     book: BookContents[Waiting]
     facts: Mapping[str, Any]
 
@@ -45,7 +47,8 @@ def take_snapshot(state: LearnerState, position: Position) -> Snapshot:
         "merged": list(state.merged),
         "capped": state.capped,
     }
-    return Snapshot(position, ModelState(policy.facts, arrays), state.rates.state(), state.book.contents(), facts)
+    learnt = ModelState(policy.facts, arrays)
+    return Snapshot(position, learnt, state.rates.state(), state.experiments.state(), state.book.contents(), facts)
 
 
 def to_model_state(snapshot: Snapshot) -> ModelState:
@@ -58,11 +61,17 @@ def to_model_state(snapshot: Snapshot) -> ModelState:
         "position": asdict(snapshot.position),
         "policy": snapshot.policy.facts,
         "rates": snapshot.rates.facts,
+        "experiments": snapshot.experiments.facts,
         "waiting": waiting.facts,
         "ids": [book.heard, book.answered, book.expired, book.count],
         "state": snapshot.facts,
     }
-    parts = {"policy": snapshot.policy, "rates": snapshot.rates, "waiting": waiting}
+    parts = {
+        "policy": snapshot.policy,
+        "rates": snapshot.rates,
+        "experiments": snapshot.experiments,
+        "waiting": waiting,
+    }
     return ModelState(facts, joined_arrays(parts.items()))
 
 
@@ -75,18 +84,21 @@ def from_model_state(stored: ModelState) -> Snapshot:
     facts = stored.facts
     if (facts.get("kind"), facts.get("schema")) != ("learner", SCHEMA_VERSION):
         raise ValueError(f"it is of schema {facts.get('schema')!r}, not {SCHEMA_VERSION}")
-    policy, rates, waiting = (
-        ModelState(facts[name], arrays_of(name, stored.arrays)) for name in ("policy", "rates", "waiting")
+    policy, rates, experiments, waiting = (
+        # Snapshots of before experiments have none.
+        ModelState(facts.get(name, {}), arrays_of(name, stored.arrays))
+        for name in ("policy", "rates", "experiments", "waiting")
     )
     pending = {one.record.id: one for one in unpack(waiting)}
     position = Position(**facts["position"])
-    return Snapshot(position, policy, rates, BookContents(pending, *facts["ids"]), facts["state"])
+    return Snapshot(position, policy, rates, experiments, BookContents(pending, *facts["ids"]), facts["state"])
 
 
 def load(state: LearnerState, snapshot: Snapshot) -> None:
     """Take over all but what the policy has learnt."""
     state.book.fill(snapshot.book)
     state.rates.restore(snapshot.rates)
+    state.experiments.restore(snapshot.experiments)
     state.tally.restore(snapshot.facts["tally"])
     state.caps = {
         task: SourceCaps((source, weight) for source, weight in recent)

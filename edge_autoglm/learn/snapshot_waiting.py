@@ -12,6 +12,7 @@ import numpy.typing as npt
 from edge_autoglm.learn.features import Features
 from edge_autoglm.learn.learner_state import Waiting
 from edge_autoglm.learn.models.base import ModelState
+from edge_autoglm.learn.record_codec import assignment_fields, assignment_of
 from edge_autoglm.learn.records import DecisionRecord
 
 
@@ -54,7 +55,8 @@ def _row(waiting: Waiting, shape: int) -> list[Any]:
     record = waiting.record
     arm = record.arms.index(record.arm)
     measured = [record.generation, record.time, record.latency, record.tokens, record.propensities]
-    return [record.id, shape, arm, record.propensity, *measured, list(waiting.kinds), waiting.given]
+    rest = [list(waiting.kinds), waiting.given, assignment_fields(record.experiment)]
+    return [record.id, shape, arm, record.propensity, *measured, *rest]
 
 
 def _waiting(
@@ -64,9 +66,10 @@ def _waiting(
     sparse: slice,
     dense: slice,
 ) -> Waiting:
-    decision_id, _, arm, propensity, generation, time, latency, tokens, shares, kinds, given = row
+    # Snapshots of before experiments end with what was given.
+    decision_id, _, arm, propensity, generation, time, latency, tokens, shares, kinds, given, *experiment = row
     task, arms, about, names = shape
     features = Features(arrays["indices"][sparse], arrays["values"][sparse], about, names, arrays["dense"][dense])
-    measured = (generation, time, latency, tokens, tuple(shares))
+    measured = (generation, time, latency, tokens, tuple(shares), assignment_of(*experiment or [None]))
     record = DecisionRecord(decision_id, task, arms[arm], propensity, arms, features, *measured)
     return Waiting(record, tuple(kinds), given)

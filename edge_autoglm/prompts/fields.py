@@ -77,6 +77,11 @@ class Field:
             found[key] = field
         return found
 
+    @property
+    def is_list(self) -> bool:
+        """Whether it is a list."""
+        return isinstance(self.node, yaml.SequenceNode)
+
     def items(self, at_least: int = 1) -> list[Field]:
         """The elements of a list.
 

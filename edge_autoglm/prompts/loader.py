@@ -19,6 +19,8 @@ The format, by example (more in ``prompts/library``)::
     probes:                             # at least two, for health checks
       - {text: I liked it., expect: positive}
       - {text: It broke at once.}
+    golden:                             # optional: questions whose right answer is known, for health checks
+      - {text: What a day!, expect: positive}   # generate: a text that a right answer has in it, or a list of such
 
 How texts are read, the line break at the end of a block included, is said in ``fields``.
 """
@@ -33,7 +35,7 @@ from typing import Any, cast
 from edge_autoglm.errors import InputRejected, RequestError, TaskFileError, TemplateError
 from edge_autoglm.prompts.fields import Field, read_fields
 from edge_autoglm.prompts.render import render
-from edge_autoglm.prompts.task import LABELS, PLAIN, Kind, Task, Variant
+from edge_autoglm.prompts.task import LABELS, PLAIN, GoldenQuestion, Kind, Task, Variant
 from edge_autoglm.sandbox import undeclared_variables
 from edge_autoglm.values import Message, SamplingParams
 
@@ -56,7 +58,8 @@ def load_task(path: Path) -> Task:
     """
     root = read_fields(path)
     fields = root.mapping(
-        required=("name", "description", "kind", "inputs", "variants", "probes"), optional=("labels", "decoding")
+        required=("name", "description", "kind", "inputs", "variants", "probes"),
+        optional=("labels", "decoding", "golden"),
     )
     kind = _kind(fields["kind"])
     inputs = _names(fields["inputs"], _INPUT_NAME, "an input")
@@ -65,6 +68,7 @@ def load_task(path: Path) -> Task:
     variants = tuple(_variant(field, inputs, labels, defaults) for field in fields["variants"].items(at_least=2))
     _check_variant_names(fields["variants"], variants)
     probes = [_probe(field, inputs, labels) for field in fields["probes"].items(at_least=2)]
+    golden = [_golden(field, inputs, labels) for field in fields["golden"].items()] if "golden" in fields else []
     task = Task(
         name=_name(fields["name"], _TASK_NAME, "a task"),
         description=fields["description"].passage(),
@@ -75,6 +79,7 @@ def load_task(path: Path) -> Task:
         probes=tuple(texts for texts, _ in probes),
         file=path.name,
         expected=tuple(expected for _, expected in probes),
+        golden=tuple(golden),
     )
     _try_out(task)
     return task
@@ -232,20 +237,35 @@ def _probe(field: Field, inputs: tuple[str, ...], labels: tuple[str, ...]) -> tu
     texts = {name: fields[name].passage() for name in inputs}
     if "expect" not in fields:
         return texts, None
-    expected = fields["expect"].text()
-    if expected not in labels:
-        raise fields["expect"].error(f"is {expected!r}", f"Write one of {', '.join(labels)}.")
-    return texts, expected
+    return texts, _label(fields["expect"], labels)
+
+
+def _golden(field: Field, inputs: tuple[str, ...], labels: tuple[str, ...]) -> GoldenQuestion:
+    fields = field.mapping(required=(*inputs, "expect"))
+    expect = fields["expect"]
+    if labels:
+        expected = [_label(expect, labels)]
+    else:
+        expected = [item.text() for item in expect.items()] if expect.is_list else [expect.text()]
+    return GoldenQuestion({name: fields[name].passage() for name in inputs}, tuple(expected))
+
+
+def _label(field: Field, labels: tuple[str, ...]) -> str:
+    label = field.text()
+    if label not in labels:
+        raise field.error(f"is {label!r}", f"Write one of {', '.join(labels)}.")
+    return label
 
 
 def _try_out(task: Task) -> None:
-    """Render every variant on every probe, so that a template that cannot work fails here and not at a request."""
+    """Render every variant on every example, so that a template that cannot work fails here and not at a request."""
+    examples = [*task.probes, *(question.inputs for question in task.golden)]
     for variant in task.variants:
-        for probe in task.probes:
+        for probe in examples:
             try:
                 render(task, variant, probe, _contents_only)
             except InputRejected as error:
-                cause = f"{variant.origin} ({variant.name}) renders a probe to nothing"
+                cause = f"{variant.origin} ({variant.name}) renders an example to nothing"
                 raise TaskFileError(cause, "Correct its template.") from error
 
 

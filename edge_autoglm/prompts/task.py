@@ -81,6 +81,19 @@ class Variant:
 
 
 @dataclass(frozen=True)
+class GoldenQuestion:
+    """A request whose right answer is known, on which a health check compares a candidate with what answers now.
+
+    Attributes:
+        inputs: Of the request.
+        expect: The right label; for a text task, texts one of which a right answer has in it, in whatever case.
+    """
+
+    inputs: dict[str, str]
+    expect: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Task:
     """Something an app asks for, and the variants among which the policy chooses.
 
@@ -94,6 +107,7 @@ class Task:
         probes: Example inputs on which a health check runs every variant.
         file: Name of the file that the task was read from, for messages.
         expected: The right label of each probe, or ``None`` where the file does not say.
+        golden: Questions of which no new model or prompt set may get many more wrong.
     """
 
     name: str
@@ -105,6 +119,7 @@ class Task:
     probes: tuple[dict[str, str], ...]
     file: str
     expected: tuple[str | None, ...] = ()
+    golden: tuple[GoldenQuestion, ...] = ()
 
     def variant(self, name: str) -> Variant:
         """The variant of that name.
@@ -120,7 +135,7 @@ class Task:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hex digest of everything that decides an answer; descriptions, probes and the file's name do not."""
+        """Hex digest of everything that decides an answer; descriptions, the file's name and what checks ask do not."""
         content = {
             "name": self.name,
             "kind": self.kind,

@@ -129,6 +129,11 @@ class Engine(Protocol):
         """Constant facts."""
         ...
 
+    @property
+    def contended(self) -> bool:
+        """Whether another engine on the same cores is at work, so that its requests wait for the steps of this one."""
+        ...
+
     def forward(self, chunks: Sequence[Chunk]) -> list[Logits]:
         """Append each chunk to its slot; one float32 array ``[len(logits_at), vocab_size]`` a chunk, in call order.
 

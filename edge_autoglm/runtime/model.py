@@ -24,7 +24,7 @@ from edge_autoglm.runtime.requests.output import GeneratedText, Output
 from edge_autoglm.runtime.requests.reside import prefilled, residency
 from edge_autoglm.runtime.requests.score import Scores, Scoring
 from edge_autoglm.runtime.requests.stream import TokenStream
-from edge_autoglm.runtime.requests.trial import trial
+from edge_autoglm.runtime.requests.trial import observation, trial
 from edge_autoglm.runtime.schedule.job import Job, JobFuture, Steps
 from edge_autoglm.runtime.schedule.running import MIN_CHUNK
 from edge_autoglm.runtime.schedule.scheduler import Scheduler
@@ -118,7 +118,7 @@ class LanguageModel:
         self.kv = KVStore(engine.facts.fingerprint, _KV_BYTES) if kv is None else kv
         self.limits = limits or ModelLimits()
         self.scheduler = Scheduler(engine, self.limits.prefill_chunk, self.limits.max_waiting)
-        self._eos_token_ids = frozenset(eos_token_ids)
+        self.eos_token_ids = frozenset(eos_token_ids)
         self.add_bos_id = add_bos_id
         self._grammars = GrammarCompiler(tokenizer, engine.facts.vocab_size, tuple(eos_token_ids))
         self._step_cost = StepCost()
@@ -205,7 +205,7 @@ class LanguageModel:
             sampler=Sampler(params, self._seed_of(params), tokens),
             text=GeneratedText(self.tokenizer, params.stop),
             output=output,
-            eos_token_ids=self._eos_token_ids,
+            eos_token_ids=self.eos_token_ids,
             limit=min(params.max_new_tokens, self.engine.facts.capacity - len(tokens)),
             least=params.min_new_tokens,
             matcher=None if params.constraint is None else self._grammars.compile(params.constraint).matcher(),
@@ -253,6 +253,14 @@ class LanguageModel:
         """
         return self._run(trial(tokens, decode_steps), UNHURRIED).result()
 
+    def observe(self, tokens: Sequence[int]) -> Logits:
+        """Run tokens through the engine, beside all that is held.
+
+        Returns:
+            Logits ``[len(tokens), vocab_size]`` behind each of them.
+        """
+        return self._run(observation(tokens), UNHURRIED).result()
+
     def label_tokens(self, prompt_text: str, label_text: str) -> list[int]:
         """Tokens of a label as they stand behind the prompt.
 
@@ -270,7 +278,7 @@ class LanguageModel:
             self.engine.fork(slots),
             self.tokenizer,
             self.chat,
-            tuple(self._eos_token_ids),
+            tuple(self.eos_token_ids),
             self.add_bos_id,
             self.kv,
             self.limits,
@@ -298,7 +306,7 @@ class LanguageModel:
         return self.scheduler.submit(job).future
 
     def _drafter(self, tokens: Sequence[int]) -> LookupDrafter:
-        return LookupDrafter(tokens, _MAX_DRAFT, self._step_cost, self._eos_token_ids)
+        return LookupDrafter(tokens, _MAX_DRAFT, self._step_cost, self.eos_token_ids)
 
     def _with_bos(self, tokens: list[int]) -> list[int]:
         if self.add_bos_id is None or tokens[:1] == [self.add_bos_id]:

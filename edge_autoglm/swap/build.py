@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from edge_autoglm.bundle import Bundle
 from edge_autoglm.errors import EdgeAutoGLMError, SwapError
 from edge_autoglm.learn.policy import FrozenPolicy
 from edge_autoglm.prompts.catalogue import Catalogue
@@ -17,7 +18,7 @@ from edge_autoglm.values import Progress, silent
 
 def build_generation(
     number: int,
-    bundle_digest: str,
+    bundle: Bundle,
     model: LanguageModel,
     catalogue: Catalogue,
     policy: FrozenPolicy,
@@ -32,7 +33,7 @@ def build_generation(
 
     Args:
         number: From ``DoubleBuffer.next_number``.
-        bundle_digest: Of the bundle that the generation comes from.
+        bundle: That the generation comes from.
         model: Belongs to the generation from now on, and is closed if building it fails. A fork of
             ``previous.model`` where the weights are the same.
         catalogue: Its prompts.
@@ -51,7 +52,7 @@ def build_generation(
         raise SwapError(f"generation {number} was given the model of generation {previous.number}", "Fork it.")
     try:
         resident = _make_resident(model, catalogue, previous, progress)
-        return Generation(number, bundle_digest, model, catalogue, policy, reason, resident)
+        return Generation(number, bundle, model, catalogue, policy, reason, resident)
     except BaseException:
         model.close()
         raise

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from edge_autoglm.bundle import Bundle
 from edge_autoglm.errors import SwapError
 from edge_autoglm.learn.policy import FrozenPolicy
 from edge_autoglm.prompts.catalogue import Catalogue
@@ -40,7 +41,7 @@ class Generation:
 
     Args:
         number: Increases from generation to generation of a runtime; never reused.
-        bundle_digest: Of the bundle whose engine and prompts these are.
+        bundle: Whose engine and prompts these are.
         model: Closed by this generation; its weights may be shared with other generations' forks.
         catalogue: Tasks and their variants.
         policy: Picks the variant of a request.
@@ -51,7 +52,7 @@ class Generation:
     def __init__(
         self,
         number: int,
-        bundle_digest: str,
+        bundle: Bundle,
         model: LanguageModel,
         catalogue: Catalogue,
         policy: FrozenPolicy,
@@ -59,7 +60,7 @@ class Generation:
         resident: Mapping[tuple[str, str], Resident],
     ) -> None:
         self.number: Final = number
-        self.bundle_digest: Final = bundle_digest
+        self.bundle: Final = bundle
         self.model: Final = model
         self.catalogue: Final = catalogue
         self.policy: Final = policy
@@ -69,6 +70,11 @@ class Generation:
         self._leases = 0
         self._retired = False
         self._freed = False
+
+    @property
+    def bundle_digest(self) -> str:
+        """Of the bundle's files."""
+        return self.bundle.digest
 
     @property
     def leases(self) -> int:

@@ -24,14 +24,37 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class RolledBack:
-    """The previous generation answers again; the one it replaces is freed when its last lease ends."""
+    """A generation that answered users was taken back: all of them, or a canary's share.
+
+    The previous generation answers again; the one it replaces is freed when its last lease ends.
+    """
 
     reason: str
     generation: int
     """Number of the generation that is active now."""
 
 
-SwapOutcome = Swapped | Rejected | RolledBack
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """Whoever asked for the swap took that back, or the runtime was closed; the candidate was freed."""
+
+    stage: str
+    """In which it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class DrainTimedOut:
+    """The candidate answers requests now, but a generation of before still has some and holds its memory."""
+
+    generation: int
+    """Number of the one that is active now."""
+    waiting_for: int
+    """Number of the one that is still in use; it is freed when its last request ends."""
+    requests: int
+    """That run on it."""
+
+
+SwapOutcome = Swapped | Rejected | RolledBack | Cancelled | DrainTimedOut
 
 
 def cause_of(error: Exception) -> str:

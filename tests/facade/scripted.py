@@ -16,7 +16,7 @@ from edge_autoglm.runtime.kv.store import KVStore
 from edge_autoglm.runtime.model import LanguageModel, ModelLimits
 from edge_autoglm.swap.build import build_generation
 from tests.checkpoints import VOCAB_SIZE
-from tests.swap.world import CHAT, EOS, TOKENIZER, label_task, script, text_task
+from tests.swap.world import BUNDLE, CHAT, EOS, TOKENIZER, label_task, script, text_task
 from tests.waiting import GatedEngine, wait_until
 
 ASKED = {"text": "It was late."}
@@ -31,7 +31,7 @@ def open_scripted(engine: Engine, *variants: Variant, **settings: Any) -> Runtim
         settings: Of `RuntimeConfig`.
     """
     config = RuntimeConfig(seed=1, promote_every=None, slots=engine.facts.slots, **settings)
-    learner, pack = Learner.open(None, seed=config.seed), PrefixPack(None, 1)
+    learner, pack = Learner.open(None, seed=config.seed, price=config.reward_price), PrefixPack(None, 1)
     model = LanguageModel(
         engine,
         TOKENIZER,
@@ -43,7 +43,7 @@ def open_scripted(engine: Engine, *variants: Variant, **settings: Any) -> Runtim
         seed=config.seed,
     )
     catalogue = Catalogue([text_task(*variants), label_task()])
-    first = build_generation(1, "bundle", model, catalogue, learner.frozen(), None, "opened")
+    first = build_generation(1, BUNDLE, model, catalogue, learner.frozen(), None, "opened")
     return Runtime(learner, GenerationBuilder(learner, config, 1, pack), first, pack, config)
 
 

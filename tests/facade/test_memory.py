@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from edge_autoglm import export_model
+from edge_autoglm.errors import MemoryBudgetExceeded
 from edge_autoglm.facade.config import RuntimeConfig
-from edge_autoglm.facade.loading import memory_plan
+from edge_autoglm.facade.loading import load_model, memory_plan
 from edge_autoglm.runtime.engines.ort_engine import OrtEngine
 from tests.checkpoints import write_tiny_llama
 from tests.onnxruntime_versions import need_cache_type
@@ -39,3 +40,31 @@ def test_the_engine_counts_its_files_and_no_others(tmp_path: Path) -> None:
     plan = memory_plan(bundle, RuntimeConfig())
     assert plan.parts[0].size > 2 * stored  # float16 is widened when the graph is loaded
     assert plan.parts[0].size < 3 * stored
+
+
+def test_a_swap_is_planned_beside_what_is_in_memory(tmp_path: Path) -> None:
+    checkpoint = write_tiny_llama(tmp_path / "checkpoint")
+    int8, fp32 = (
+        export_model(checkpoint, tmp_path / precision, precision, proof=False) for precision in ("int8", "fp32")
+    )
+    config = RuntimeConfig(slots=3)
+    alone, other = memory_plan(int8, config), memory_plan(fp32, config)
+    assert memory_plan(int8, config, [int8, int8]).total == alone.total, "one engine, loaded once"
+    both = memory_plan(int8, config, [fp32, int8, fp32])
+    assert both.total == alone.total + other.total - config.response_cache_bytes
+    assert [part.name for part in both.parts[4:]] == [
+        f"{part.name} of a generation beside it" for part in other.parts[:3]
+    ]
+
+
+def test_a_swap_that_does_not_fit_is_refused_before_anything_is_loaded(tmp_path: Path) -> None:
+    checkpoint = write_tiny_llama(tmp_path / "checkpoint")
+    int8, fp32 = (
+        export_model(checkpoint, tmp_path / precision, precision, proof=False) for precision in ("int8", "fp32")
+    )
+    room = memory_plan(fp32, RuntimeConfig()).total + 1000
+    config = RuntimeConfig(memory_budget=room)
+    load_model(fp32, 1, config).close()
+    (fp32.root / "engine" / "model.onnx").unlink()
+    with pytest.raises(MemoryBudgetExceeded, match="of a generation beside it"):
+        load_model(fp32, 1, config, [int8])

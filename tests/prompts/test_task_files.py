@@ -216,7 +216,7 @@ def test_labels_are_visible_to_templates_of_a_classification_only(
 
 
 def test_a_variant_that_says_nothing_is_an_error(load_variants: LoadVariants) -> None:
-    with pytest.raises(TaskFileError, match=r"variants\[1\] \(other\) renders a probe to nothing"):
+    with pytest.raises(TaskFileError, match=r"variants\[1\] \(other\) renders an example to nothing"):
         load_variants('  - name: other\n    prompt: "{{ text[:0] }}"\n')
 
 

@@ -9,6 +9,7 @@ from edge_autoglm.swap.buffer import DoubleBuffer
 from edge_autoglm.swap.generation import Generation
 from edge_autoglm.swap.outcome import RolledBack, Swapped
 from tests.swap.world import (
+    BUNDLE,
     answer,
     asking,
     first_generation,
@@ -71,9 +72,9 @@ class SlowToLease(Generation):
 
 
 def test_no_swap_comes_between_the_choice_of_a_generation_and_its_lease() -> None:
-    first = SlowToLease(1, "bundle", make_model(), make_catalogue(), make_policy(), "opened", {})
+    first = SlowToLease(1, BUNDLE, make_model(), make_catalogue(), make_policy(), "opened", {})
     buffer = DoubleBuffer(first)
-    later = [Generation(n, "bundle", make_model(), make_catalogue(), make_policy(), "", {}) for n in (2, 3)]
+    later = [Generation(n, BUNDLE, make_model(), make_catalogue(), make_policy(), "", {}) for n in (2, 3)]
     first.swaps = threading.Thread(target=lambda: [buffer.swap(generation) for generation in later])
     with buffer.lease() as leased:
         first.swaps.join()

@@ -14,6 +14,7 @@ from edge_autoglm.swap.build import build_generation
 from edge_autoglm.values import Message
 from tests.checkpoints import CHAT_TEMPLATE, VOCAB_SIZE
 from tests.swap.world import (
+    BUNDLE,
     EOS,
     TOKENIZER,
     HookedEngine,
@@ -157,7 +158,7 @@ def test_progress_counts_the_variants() -> None:
     first = first_generation()
     build_generation(
         2,
-        "bundle",
+        BUNDLE,
         first.model.fork(1),
         first.catalogue,
         first.policy,

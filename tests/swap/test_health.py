@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from edge_autoglm.errors import RequestError
@@ -16,16 +14,17 @@ from edge_autoglm.prompts import Catalogue, Variant
 from edge_autoglm.runtime.engine import Chunk, Engine, Logits
 from edge_autoglm.runtime.engines.scripted_engine import ScriptedEngine
 from edge_autoglm.runtime.model import LanguageModel
+from edge_autoglm.runtime.text.chat import ChatTemplate
 from edge_autoglm.runtime.text.tokenizer import Tokenizer
-from edge_autoglm.swap.answers import Probe, fault_of
-from edge_autoglm.swap.comparison import latency_ratio, mean_kl
+from edge_autoglm.swap.checks.answers import Probe, fault_of
 from edge_autoglm.swap.generation import Generation
 from edge_autoglm.swap.health import HealthPolicy, HealthReport, check
 from edge_autoglm.values import SamplingParams
-from tests.checkpoints import VOCAB_SIZE
+from tests.checkpoints import CHAT_TEMPLATE, VOCAB_SIZE
 from tests.runtime.tokenizers_for_tests import byte_fallback_json
 from tests.swap.world import (
     EOS,
+    PROBES,
     TOKENIZER,
     HookedEngine,
     SteppedClock,
@@ -67,7 +66,11 @@ def test_a_model_that_speaks_like_the_active_one_passes(active: Generation) -> N
         "answers_asked": 8.0,
         "answers_carried": 0.0,
         "answers_excused": 0.0,
+        "answers_tolerated": 0.0,
         "mean_kl": 0.0,
+        "kl_bound": 0.0,
+        "unchanged_p": 1.0,
+        "samples": 200.0,
     }
 
 
@@ -82,11 +85,12 @@ def test_a_new_policy_is_checked_without_asking_anything_twice() -> None:
         "answers_asked": 0.0,
         "answers_carried": 8.0,
         "answers_excused": 0.0,
+        "answers_tolerated": 0.0,
         "shared_model": 1.0,
         "mean_kl": 0.0,
     }
     # One pass, to see that the new slots work.
-    assert counter.tokens == len(TOKENIZER.encode("It rained all day."))
+    assert counter.tokens == len(TOKENIZER.encode(PROBES[0]["text"]))
 
 
 def test_a_policy_whose_numbers_are_not_finite_is_found(active: Generation) -> None:
@@ -124,7 +128,9 @@ def test_a_model_that_loops_is_found(active: Generation) -> None:
     letter = TOKENIZER.encode("a")[0]
     looping = ScriptedEngine(VOCAB_SIZE, script={(): letter})
     report = checked(active, looping)
-    assert report.reasons[0].startswith("task reply, variant plain, probe 1: answers 'aaaaaaaa', the same token")
+    assert report.reasons[0].startswith(
+        "task reply, variant plain, probe 1: answers 'aaaaaaaaaaaaaaaa', the same token"
+    )
     assert len(report.reasons) == 4
 
 
@@ -138,7 +144,8 @@ def spoken_by(steps: dict[tuple[int, ...], int], capacity: int = 512) -> str | N
     tokenizer = Tokenizer(byte_fallback_json())
     model = make_model(ScriptedEngine(tokenizer.vocab_size, capacity=capacity, script=steps), tokenizer)
     task = text_task()
-    return fault_of(model, Probe(task, task.variants[0], 1, {"text": "It rained."}), 8)
+    fault = fault_of(model, Probe(task, task.variants[0], 1, {"text": "It rained."}), 8)
+    return None if fault is None else fault.cause
 
 
 def test_a_repetition_that_ends_is_no_loop() -> None:
@@ -157,6 +164,21 @@ def test_an_answer_that_a_full_slot_cuts_short_is_no_loop() -> None:
 def test_a_model_that_answers_nothing_is_found(active: Generation) -> None:
     report = checked(active, ScriptedEngine(VOCAB_SIZE, script={(): EOS}))
     assert report.reasons[0] == "task reply, variant plain, probe 1: answers nothing (ended by eos)"
+
+
+def test_one_weak_answer_among_many_is_another_models_due(active: Generation) -> None:
+    catalogue = make_catalogue(asking("asked", "Say how it was."), asking("other", "How was it?", "Reply:"))
+    active = first_generation(make_model(scripted({"Answer:": "fine", "Reply:": "well"})), catalogue)
+    ends_at_once = tuple(TOKENIZER.encode("What a film!\nReply:"))
+    engine = ScriptedEngine(
+        VOCAB_SIZE, slots=2, script={**script({"Answer:": "fine", "Reply:": "well"}), ends_at_once: EOS}
+    )
+    candidate = next_generation(active, model=make_model(engine))
+    report = check(candidate, active, UNTIMED)
+    assert report.passed, report.reasons
+    assert report.figures["answers_tolerated"] == 1.0
+    [reason] = check(candidate, active, HealthPolicy(max_latency_ratio=None, max_weak=0.0)).reasons
+    assert reason == "task reply, variant other, probe 2: answers nothing (ended by eos)"
 
 
 def test_a_template_that_refuses_a_probe_is_named(active: Generation) -> None:
@@ -186,15 +208,16 @@ def test_a_model_that_answers_broken_characters_is_found(active: Generation) -> 
 
 
 def test_another_vocabulary_needs_leave(active: Generation) -> None:
-    [reason] = checked(active, ScriptedEngine(VOCAB_SIZE + 1)).reasons
-    assert "tokenizer or vocabulary are not those of the active generation" in reason
+    reasons = checked(active, ScriptedEngine(VOCAB_SIZE + 1)).reasons
+    assert any("tokenizer or vocabulary are not those of the active generation" in reason for reason in reasons)
 
 
 def test_another_tokenizer_needs_leave(active: Generation) -> None:
     stranger = Tokenizer(byte_fallback_json())
     a, b = stranger.token_id("a"), stranger.token_id("b")
-    engine = ScriptedEngine(VOCAB_SIZE, script={(): a, (a,): b})
-    candidate = next_generation(active, model=make_model(engine, stranger))
+    engine = ScriptedEngine(VOCAB_SIZE, script={(): a, (a,): b, (a, b): EOS})
+    chat = ChatTemplate("{% for turn in messages %}{{ turn.content }}</s>{% endfor %}")
+    candidate = next_generation(active, model=LanguageModel(engine, stranger, chat, [EOS], None))
     [reason] = check(candidate, active, UNTIMED).reasons
     assert "tokenizer or vocabulary are not those of the active generation" in reason
     report = check(candidate, active, HealthPolicy(max_kl=None, max_latency_ratio=None))
@@ -215,71 +238,23 @@ def test_a_label_that_cannot_be_said_is_found(active: Generation) -> None:
 def test_a_model_that_speaks_otherwise_is_found(active: Generation) -> None:
     [reason] = checked(active, scripted(seed=5)).reasons
     assert "output distribution: mean KL" in reason
-    assert "above max_kl 0.5" in reason
+    assert "above max_kl 0.3" in reason
     lenient = HealthPolicy(max_kl=50.0, max_latency_ratio=None)
     assert checked(active, scripted(seed=5), lenient).passed
 
 
-def test_mean_kl_is_the_divergence_from_the_active_distribution() -> None:
-    one, other, texts = make_model(scripted(seed=1)), make_model(scripted(seed=2)), ["It rained", "What a film!"]
-
-    def next_token(model_seed: int, text: str) -> npt.NDArray[np.float64]:
-        [rows] = scripted(seed=model_seed).forward([Chunk(0, TOKENIZER.encode(text))])
-        weights = np.exp(rows[-1].astype(np.float64))
-        probabilities: npt.NDArray[np.float64] = weights / weights.sum()
-        return probabilities
-
-    pairs = [(next_token(1, text), next_token(2, text)) for text in texts]
-    expected = np.mean([np.sum(p * np.log(p / q)) for p, q in pairs])
-    assert mean_kl(one, other, texts) == pytest.approx(expected, rel=1e-12)
-    assert mean_kl(other, one, texts) != pytest.approx(expected, rel=1e-3)
-
-
-def test_tokens_that_only_the_candidate_rules_out_count_as_infinitely_unlike() -> None:
-    def rules_out(chunks: Sequence[Chunk], logits: list[Logits]) -> list[Logits]:
-        for rows in logits:
-            rows[:, 7] = -math.inf
-        return logits
-
-    whole, cut = make_model(), make_model(HookedEngine(scripted(), rules_out))
-    assert mean_kl(whole, cut, ["It rained"]) == math.inf
-    assert 0 < mean_kl(cut, whole, ["It rained"]) < 0.1
-
-
-@pytest.mark.parametrize(
-    ("seconds", "passes"), [([0.29], True), ([0.31], False), ([0.1, 0.1, 0.1, 0.1, 0.1, 9.0], True)]
-)
-def test_latency_is_the_median_ratio_to_the_active_generation(seconds: list[float], passes: bool) -> None:
+@pytest.mark.parametrize(("seconds", "passes"), [([0.24], True), ([0.26], False)])
+def test_a_slow_model_is_found(seconds: list[float], passes: bool) -> None:
     clock = SteppedClock()
     active = first_generation(make_model(clock.engine(scripted(), [0.1])))
     candidate = next_generation(active, model=make_model(clock.engine(lookalike(), seconds)))
     report = check(candidate, active, HealthPolicy(), clock)
     assert report.passed is passes, report.reasons
     if not passes:
-        assert report.reasons == ("latency: 3.1 times that of the active generation, above max_latency_ratio 3",)
-
-
-def test_the_first_passes_which_allocate_are_not_counted() -> None:
-    clock = SteppedClock()
-    slow_at_first = clock.engine(scripted(), itertools.chain([9.0, 9.0], itertools.repeat(0.1)))
-    engines = make_model(clock.engine(scripted(), itertools.repeat(0.1))), make_model(slow_at_first)
-    assert latency_ratio(*engines, "It rained", 1, clock) == pytest.approx(1.0)
-
-
-def test_neither_model_always_runs_first() -> None:
-    order: list[str] = []
-
-    def recording(name: str) -> LanguageModel:
-        def record(chunks: Sequence[Chunk], logits: list[Logits]) -> list[Logits]:
-            order.append(name)
-            return logits
-
-        return make_model(HookedEngine(scripted(), record))
-
-    ticks = itertools.count()
-    latency_ratio(recording("active"), recording("candidate"), "It rained", 4, lambda: float(next(ticks)))
-    rounds = [tuple(order[begin : begin + 4 : 2]) for begin in range(4, len(order), 4)]
-    assert sorted(rounds) == [("active", "candidate")] * 2 + [("candidate", "active")] * 2
+        assert report.reasons == (
+            "latency: a prefill takes 2.6 and a decode step 2.6 times as long as the active generation's, "
+            "above max_latency_ratio 2.5",
+        )
 
 
 def test_a_check_leaves_all_slots_of_the_active_generation_to_the_requests() -> None:
@@ -314,8 +289,66 @@ def test_catalogues_without_probes_are_compared_on_common_texts() -> None:
         {"max_probes": 0},
         {"new_tokens": 3},
         {"latency_rounds": 0},
+        {"alpha": 0.0},
+        {"alpha": math.nan},
+        {"samples": 19},
+        {"max_golden_drop": 1.1},
+        {"max_golden_drop": math.nan},
+        {"golden_tokens": 0},
+        {"max_golden": 0},
+        {"max_weak": -0.1},
+        {"max_weak": math.nan},
     ],
 )
 def test_limits_out_of_range_are_refused(setting: dict[str, float]) -> None:
     with pytest.raises(RequestError, match=next(iter(setting))):
         HealthPolicy(**setting)  # type: ignore[arg-type]
+
+
+def leaning(chunks: Sequence[Chunk], logits: list[Logits]) -> list[Logits]:
+    """A little more probability for every other token: a KL of 0.02."""
+    for rows in logits:
+        rows[:, ::2] += 0.4
+    return logits
+
+
+def test_a_model_that_claims_the_weights_of_the_active_one_must_not_differ_at_all(active: Generation) -> None:
+    pretender = make_model(HookedEngine(scripted(), leaning))
+    assert pretender.fingerprint == active.model.fingerprint
+    policy = HealthPolicy(max_latency_ratio=None, samples=1000)
+    [reason] = check(next_generation(active, model=pretender), active, policy).reasons
+    assert reason.startswith(
+        "output distribution: it claims the weights of the active generation, but 1000 next tokens"
+    )
+    assert check(next_generation(active, model=make_model()), active, policy).passed
+
+
+def test_how_much_another_model_may_differ_is_up_to_the_policy(active: Generation) -> None:
+    other = HookedEngine(lookalike(), leaning)
+    assert checked(active, other, HealthPolicy(max_latency_ratio=None, samples=1000)).passed
+    exact = HealthPolicy(max_latency_ratio=None, samples=1000, max_kl=0.0)
+    [reason] = checked(active, other, exact).reasons
+    assert reason.startswith("output distribution: max_kl is 0, but 1000 next tokens tell them apart")
+    assert checked(active, lookalike(), exact).passed
+
+
+def test_the_bound_and_not_the_estimate_has_to_be_below_the_limit(active: Generation) -> None:
+    other = HookedEngine(lookalike(), leaning)
+    figures = checked(active, other).figures
+    assert 0 < figures["mean_kl"] < figures["kl_bound"]
+    between = (figures["mean_kl"] + figures["kl_bound"]) / 2
+    assert not checked(active, other, HealthPolicy(max_latency_ratio=None, max_kl=between)).passed
+    above = figures["kl_bound"] * 1.001
+    assert checked(active, other, HealthPolicy(max_latency_ratio=None, max_kl=above)).passed
+
+
+def test_another_chat_template_must_not_change_what_chats_are_answered(active: Generation) -> None:
+    source = CHAT_TEMPLATE.replace("<|im_start|>assistant\\n", "<|im_start|>user: the movie is ")
+    shouting = LanguageModel(lookalike(), TOKENIZER, ChatTemplate(source), [EOS], None)
+    report = check(next_generation(active, model=shouting), active, UNTIMED)
+    assert report.figures["mean_kl"] == 0.0
+    assert report.figures["chat_kl"] > 0.3
+    [reason] = report.reasons
+    assert reason.startswith("chat template: answers to chats differ by a mean KL of")
+    same_words = LanguageModel(lookalike(), TOKENIZER, ChatTemplate(CHAT_TEMPLATE + "{# a comment #}"), [EOS], None)
+    assert check(next_generation(active, model=same_words), active, UNTIMED).passed

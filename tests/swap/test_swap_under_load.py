@@ -11,6 +11,7 @@ from edge_autoglm.swap.buffer import DoubleBuffer
 from edge_autoglm.swap.generation import Generation
 from edge_autoglm.swap.health import HealthPolicy
 from edge_autoglm.swap.outcome import RolledBack, Swapped
+from edge_autoglm.swap.policy import SwapPolicy
 from edge_autoglm.swap.swapper import Swapper
 from tests.swap.world import (
     answer,
@@ -66,7 +67,7 @@ def test_two_hundred_swaps_while_eight_threads_answer() -> None:
     model = make_model(scripted({"Answer:": "fine", "Reply:": "good"}, slots=THREADS))
     buffer = DoubleBuffer(first_generation(model))
     # A scripted pass takes microseconds: beside eight busy threads, its latency is that of the scheduler.
-    swapper = Swapper(buffer, HealthPolicy(max_latency_ratio=None))
+    swapper = Swapper(buffer, SwapPolicy(check=HealthPolicy(max_latency_ratio=None)))
     builder = Builder(buffer)
     over = threading.Event()
 

@@ -12,7 +12,8 @@ from edge_autoglm.runtime.engines.scripted_engine import ScriptedEngine
 from edge_autoglm.swap.buffer import DoubleBuffer
 from edge_autoglm.swap.generation import Generation
 from edge_autoglm.swap.health import HealthPolicy
-from edge_autoglm.swap.outcome import Rejected, RolledBack, SwapOutcome, Swapped
+from edge_autoglm.swap.outcome import Cancelled, Rejected, RolledBack, SwapOutcome, Swapped
+from edge_autoglm.swap.policy import SwapPolicy
 from edge_autoglm.swap.swapper import Swapper
 from tests.checkpoints import VOCAB_SIZE
 from tests.swap.world import (
@@ -43,7 +44,7 @@ def buffer() -> DoubleBuffer:
 
 @pytest.fixture
 def swapper(buffer: DoubleBuffer) -> Iterator[Swapper]:
-    swapper = Swapper(buffer, HealthPolicy(max_latency_ratio=None))
+    swapper = Swapper(buffer, SwapPolicy(check=HealthPolicy(max_latency_ratio=None)))
     yield swapper
     swapper.close()
     buffer.close()
@@ -155,7 +156,10 @@ def test_a_slow_model_is_rejected_with_the_cause() -> None:
     outcome = outcome_of(
         swapper, lambda active: next_generation(active, model=make_model(clock.engine(lookalike(), [0.04])))
     )
-    assert outcome == Rejected("latency: 4 times that of the active generation, above max_latency_ratio 3")
+    assert outcome == Rejected(
+        "latency: a prefill takes 4 and a decode step 4 times as long as the active generation's, above "
+        "max_latency_ratio 2.5"
+    )
     swapper.close()
 
 
@@ -263,8 +267,8 @@ def test_closing_ends_the_thread_and_answers_everyone_who_waits(buffer: DoubleBu
     assert closing.is_alive(), "the build still runs"
     proceed.set()
     closing.join(WAIT)
-    assert running.result(WAIT) == Swapped(2)
-    assert waiting.result(WAIT) == Rejected("the runtime was closed before the build began")
+    assert running.result(WAIT) == Cancelled("build")
+    assert waiting.result(WAIT) == Cancelled("waiting")
     assert not thread.is_alive()
     assert standby_threads() == before
 

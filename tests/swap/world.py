@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 
+from edge_autoglm.bundle import Bundle, Manifest
 from edge_autoglm.learn.policy import FrozenPolicy, VariantPolicy
 from edge_autoglm.prompts import Catalogue, Task, Variant, render
 from edge_autoglm.runtime.engine import Chunk, Engine, EngineFacts, KVSegment, Logits
@@ -16,11 +18,17 @@ from edge_autoglm.runtime.text.tokenizer import Tokenizer
 from edge_autoglm.swap.build import build_generation
 from edge_autoglm.swap.generation import Generation
 from edge_autoglm.values import Message, SamplingParams
+from tests.bundle.samples import ENGINE, FACTS
 from tests.checkpoints import CHAT_TEMPLATE, VOCAB_SIZE, tiny_tokenizer_json
 
 TOKENIZER = Tokenizer(tiny_tokenizer_json())
 CHAT = ChatTemplate(CHAT_TEMPLATE)
 EOS = 2
+NO_FILES = Manifest(
+    created_by="a test", created_at="", source="", model=FACTS, engines=(ENGINE,), files=(), verification={}
+)
+BUNDLE = Bundle(Path("scripted.bundle"), NO_FILES)
+"""Named, never read: a scripted engine has no files."""
 PROBES = ({"text": "It rained all day."}, {"text": "What a film!"})
 
 Hook = Callable[[Sequence[Chunk], list[Logits]], list[Logits]]
@@ -48,6 +56,10 @@ class HookedEngine:
     @property
     def facts(self) -> EngineFacts:
         return self.inner.facts
+
+    @property
+    def contended(self) -> bool:
+        return self.inner.contended
 
     def forward(self, chunks: Sequence[Chunk]) -> list[Logits]:
         return self.hook(chunks, self.inner.forward(chunks))
@@ -148,7 +160,7 @@ def make_policy(seed: int = 0) -> FrozenPolicy:
 
 def first_generation(model: LanguageModel | None = None, catalogue: Catalogue | None = None) -> Generation:
     return build_generation(
-        1, "bundle", model or make_model(), catalogue or make_catalogue(), make_policy(), None, "opened"
+        1, BUNDLE, model or make_model(), catalogue or make_catalogue(), make_policy(), None, "opened"
     )
 
 
@@ -163,7 +175,7 @@ def next_generation(
     """Everything that is not given is that of the active generation."""
     return build_generation(
         active.number + 1 if number is None else number,
-        active.bundle_digest,
+        active.bundle,
         model or active.model.fork(active.model.engine.facts.slots),
         catalogue or active.catalogue,
         policy or active.policy,

@@ -10,6 +10,7 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
+from edge_autoglm.cli.learn.generations import generations_table
 from edge_autoglm.cli.learn.plots import plot_winners
 from edge_autoglm.cli.output import console, json_option, progress_bars, write_json
 from edge_autoglm.learn.evaluation.logged import LoggedDecision
@@ -20,6 +21,7 @@ from edge_autoglm.learn.reading import read_policy, read_status
 from edge_autoglm.learn.status import LearnerStatus
 from edge_autoglm.learn.winners import Winners, find_winners
 from edge_autoglm.plotting import require_matplotlib
+from edge_autoglm.swap.store.listing import list_generations
 from edge_autoglm.values import Progress
 
 _ASKED = 1000
@@ -44,20 +46,28 @@ def status(state: Path, name: str, plot: Path | None, json_file: Path | None) ->
     """Show what each variant earned, and which one wins where, from the state folder STATE.
 
     The second table says what the policy expects of each variant on the requests that were made: on all of them, and
-    on those with the lowest and highest third of the features that matter most to the choice.
+    on those with the lowest and highest third of the features that matter most to the choice. The last table shows the
+    generations that are kept, and which one a restart comes up on: see `learn promote` and `learn rollback`.
     """
     if plot is not None:
         require_matplotlib()
     with progress_bars() as progress:
         report = read_status(state, progress)
         winners = _winners(state, name, progress)
+    generations = list_generations(state)
     _show(report)
     for found in winners:
         console.print(_winners_table(found))
+    if generations:
+        console.print(generations_table(generations))
     if plot is not None:
         plot_winners(winners, plot)
         console.print(f"drawn: {plot}", markup=False)
-    write_json(json_file, {**asdict(report), "winners": [asdict(found) for found in winners]})
+    figures = {
+        "winners": [asdict(found) for found in winners],
+        "generations": [one.figures() for one in generations],
+    }
+    write_json(json_file, {**asdict(report), **figures})
 
 
 def _winners(state: Path, name: str, progress: Progress) -> list[Winners]:

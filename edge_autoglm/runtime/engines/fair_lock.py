@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from types import TracebackType
+
+_RECENT = 0.25
+"""Seconds for which a user counts as one after its last turn: a stream's decode steps follow each other faster."""
 
 
 class FairLock:
@@ -18,6 +22,18 @@ class FairLock:
         self._mutex = threading.Lock()
         self._held = False
         self._waiting: deque[_Turn] = deque()
+        self._last_turns: dict[int, float] = {}
+
+    def note(self, user: object) -> None:
+        """Say whose turn it is; the lock is held."""
+        now = time.monotonic()
+        self._last_turns = {each: at for each, at in self._last_turns.items() if now - at < _RECENT}
+        self._last_turns[id(user)] = now
+
+    def shared(self, user: object) -> bool:
+        """Whether anybody else had a turn just now."""
+        now, turns = time.monotonic(), self._last_turns
+        return any(now - at < _RECENT for each, at in turns.items() if each != id(user))
 
     def __enter__(self) -> None:
         turn = _Turn()

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from edge_autoglm.runtime.engine import Chunk, Logits
+from edge_autoglm.runtime.engines.fair_lock import FairLock
 from edge_autoglm.runtime.engines.ort_model import OrtModel
 from edge_autoglm.runtime.engines.ort_probe import Probed, probe
 from edge_autoglm.runtime.engines.ort_step import DecodeStep, PrefillStep
@@ -35,7 +36,15 @@ class OrtEngine(SlotEngine):
 
     @classmethod
     def load(
-        cls, graph: Path, *, fingerprint: str, context_length: int, slots: int, capacity: int, threads: int
+        cls,
+        graph: Path,
+        *,
+        fingerprint: str,
+        context_length: int,
+        slots: int,
+        capacity: int,
+        threads: int,
+        turns: FairLock | None = None,
     ) -> OrtEngine:
         """Load a graph and make an engine over it.
 
@@ -46,11 +55,12 @@ class OrtEngine(SlotEngine):
             slots: Rows of the KV state.
             capacity: Tokens a slot can hold.
             threads: Of the operator pool.
+            turns: Shared with the other models of the process, whose steps then alternate with this one's.
 
         Raises:
             DamagedBundle: ONNX Runtime cannot load the graph.
         """
-        model = OrtModel(graph, fingerprint, context_length, threads)
+        model = OrtModel(graph, fingerprint, context_length, threads, turns)
         return cls(model, slots, min(capacity, context_length), probe(model))
 
     def forward(self, chunks: Sequence[Chunk]) -> list[Logits]:
@@ -58,6 +68,7 @@ class OrtEngine(SlotEngine):
         results: dict[int, Logits] = {}
         order = sorted(chunks, key=lambda chunk: chunk.slot)
         with self._model.lock, self._state:
+            self._model.lock.note(self)
             check_open(self._closed)
             check_chunks(chunks, self._lengths, self._facts)
             for run in self._row_runs(order) if self._probed.rows_agree else ([chunk] for chunk in order):

@@ -19,16 +19,18 @@ class OrtModel:
     Attributes:
         session: The session.
         lock: Held while it runs, so that a standby engine's prefill and the active engine's decode alternate step by
-            step instead of fighting over the same cores.
+            step instead of fighting over the same cores; likewise those of two models, where they are given one lock.
         layers, kv_heads, head_dim, kv_dtype, vocab_size: Read from the graph's own inputs and outputs.
         forms: Of the graph's matrices (``int4``, ``int8``, ``w8a8``), as the exporter noted them.
         context_length: Positions for which the graph has rotary tables.
     """
 
-    def __init__(self, graph: Path, fingerprint: str, context_length: int, threads: int) -> None:
+    def __init__(
+        self, graph: Path, fingerprint: str, context_length: int, threads: int, turns: FairLock | None = None
+    ) -> None:
         self.fingerprint = fingerprint
         self.context_length = context_length
-        self.lock = FairLock()
+        self.lock = turns or FairLock()
         try:
             self.session = ort.InferenceSession(
                 str(graph), session_options(threads), providers=["CPUExecutionProvider"]

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_autoglm.runtime.engine import Chunk, Logits
+from edge_autoglm.runtime.engines.fair_lock import FairLock
 from edge_autoglm.runtime.engines.ort_model import OrtModel
 from edge_autoglm.runtime.engines.past_step import PastStep
 from edge_autoglm.runtime.engines.slot_checks import check_chunks, check_open
@@ -47,15 +48,25 @@ class PastEngine(SlotEngine):
 
     @classmethod
     def load(
-        cls, graph: Path, *, fingerprint: str, context_length: int, slots: int, capacity: int, threads: int
+        cls,
+        graph: Path,
+        *,
+        fingerprint: str,
+        context_length: int,
+        slots: int,
+        capacity: int,
+        threads: int,
+        turns: FairLock | None = None,
     ) -> PastEngine:
         """Load a graph and make an engine over it; arguments and errors are those of ``OrtEngine.load``."""
-        return cls(OrtModel(graph, fingerprint, context_length, threads), slots, min(capacity, context_length))
+        model = OrtModel(graph, fingerprint, context_length, threads, turns)
+        return cls(model, slots, min(capacity, context_length))
 
     def forward(self, chunks: Sequence[Chunk]) -> list[Logits]:
         """See `Engine`."""
         check_chunks(chunks, self._lengths, self._facts)
         with self._model.lock:
+            self._model.lock.note(self)
             check_open(self._closed)
             return [self._run(chunk) for chunk in chunks]
 

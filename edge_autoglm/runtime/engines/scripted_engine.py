@@ -101,6 +101,11 @@ class ScriptedEngine:
         self._closed = False
 
     @property
+    def contended(self) -> bool:
+        """See `Engine`: its steps cost nothing."""
+        return False
+
+    @property
     def facts(self) -> EngineFacts:
         """Constant facts."""
         return self._facts

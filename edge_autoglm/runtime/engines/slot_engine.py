@@ -51,6 +51,11 @@ class SlotEngine:
         """See `Engine`."""
         return self._facts
 
+    @property
+    def contended(self) -> bool:
+        """See `Engine`."""
+        return self._model.lock.shared(self)
+
     def length(self, slot: int) -> int:
         """See `Engine`."""
         check_open(self._closed)

@@ -173,4 +173,4 @@ class Generation:
     def _release(self) -> None:
         piece = self.text.take()
         if piece:
-            self.output.channel.put(piece)
+            self.output.put(piece)

@@ -37,6 +37,17 @@ class Output:
     total: float | None = None
     finish_reason: str | None = None
     logprobs: list[TokenLogprob] = field(default_factory=list)
+    _pieces: list[str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """All that was put, read or not."""
+        return "".join(self._pieces)
+
+    def put(self, piece: str) -> None:
+        """Append to the text, for the reader too."""
+        self._pieces.append(piece)
+        self.channel.put(piece)
 
     @property
     def elapsed(self) -> float:

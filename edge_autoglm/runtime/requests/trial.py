@@ -25,3 +25,18 @@ def trial(tokens: Sequence[int], decode_steps: int) -> Callable[[Seat], Steps[Lo
         return last
 
     return steps
+
+
+def observation(tokens: Sequence[int]) -> Callable[[Seat], Steps[Logits]]:
+    """Prefill some tokens.
+
+    Returns:
+        Steps whose result are the logits ``[len(tokens), vocab_size]`` behind each of them.
+    """
+
+    def steps(seat: Seat) -> Steps[Logits]:
+        seat.truncate(0)
+        logits = yield Append(tokens, range(len(tokens)))
+        return logits
+
+    return steps

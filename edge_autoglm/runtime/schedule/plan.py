@@ -16,7 +16,12 @@ the background, such as those of a standby generation: a request that comes mean
 cores, chunks of 64 run at 0.92 of the speed of chunks of 256."""
 
 
-def plan_step(running: Iterable[Running], prefill_chunk: int) -> list[tuple[Running, int]]:
+SIP = 16
+"""Of prompts in the background while requests run on another engine, such as the active generation's: about as long as
+one decode step of eight streams, which each of them then waits for now and then."""
+
+
+def plan_step(running: Iterable[Running], prefill_chunk: int, contended: bool = False) -> list[tuple[Running, int]]:
     """Choose the jobs of one step, each with the most tokens that it may run.
 
     Only the highest class that has something to do takes part. All its decoding jobs do; what prompts may run in the
@@ -25,19 +30,24 @@ def plan_step(running: Iterable[Running], prefill_chunk: int) -> list[tuple[Runn
     Args:
         running: All jobs that have a slot.
         prefill_chunk: Tokens of a prompt that is alone.
+        contended: Whether requests on another engine wait for this step.
     """
     jobs = sorted(running, key=lambda job: job.rank)
     served = [job for job in jobs if job.job.priority == jobs[0].job.priority]
     decoding = [job for job in served if job.left <= SHORT]
     filling = [job for job in served if job.left > SHORT]
-    return [*((job, job.left) for job in decoding), *_share(filling, _budget(served, decoding, prefill_chunk))]
+    return [
+        *((job, job.left) for job in decoding),
+        *_share(filling, _budget(served, decoding, prefill_chunk, contended)),
+    ]
 
 
-def _budget(served: Sequence[Running], decoding: Sequence[Running], prefill_chunk: int) -> int:
+def _budget(served: Sequence[Running], decoding: Sequence[Running], prefill_chunk: int, contended: bool) -> int:
     """Tokens of prompts in one step: fewer where others wait for it, fewest where streams do, or all is unhurried."""
-    unhurried = served[0].job.priority == Priority.BACKGROUND
     longest = prefill_chunk if len(served) == 1 or decoding else max(prefill_chunk // 2, MIN_CHUNK)
-    return min(BESIDE, longest) if decoding or unhurried else longest
+    if served[0].job.priority == Priority.BACKGROUND:
+        return min(SIP if contended else BESIDE, longest)
+    return min(BESIDE, longest) if decoding else longest
 
 
 def _share(filling: Sequence[Running], budget: int) -> list[tuple[Running, int]]:

@@ -178,7 +178,7 @@ class Scheduler:
 
     def _step(self) -> None:
         """One forward pass for the jobs that the plan names; jobs that end leave their slots."""
-        planned = plan_step(self._running, self._prefill_chunk)
+        planned = plan_step(self._running, self._prefill_chunk, self._engine.contended)
         for running, _ in planned:
             running.seat.crowded = len(planned) > 1
         work = [(running, running.chunk(limit)) for running, limit in planned]

@@ -94,3 +94,20 @@ def test_an_interrupted_wait_loses_no_turn() -> None:
         signal.signal(signal.SIGINT, before)
     with lock:
         assert not lock._waiting
+
+
+def test_somebody_elses_turn_makes_it_shared_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("edge_autoglm.runtime.engines.fair_lock.time.monotonic", lambda: now)
+    lock, one, other = FairLock(), object(), object()
+    lock.note(one)
+    assert not lock.shared(one)
+    assert lock.shared(other)
+    now = 100.2
+    lock.note(other)
+    assert lock.shared(one)
+    now = 100.3
+    assert lock.shared(one)
+    assert not lock.shared(other)
+    now = 101.0
+    assert not lock.shared(one)

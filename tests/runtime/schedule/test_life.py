@@ -293,10 +293,10 @@ def test_a_fault_of_the_scheduler_itself_leaves_nobody_waiting(
     waiting = scheduler.submit(job(2))
     faults = iter([MemoryError("no room for a plan")])
 
-    def plan(jobs: list[Running], prefill_chunk: int) -> list[tuple[Running, int]]:
+    def plan(jobs: list[Running], prefill_chunk: int, contended: bool) -> list[tuple[Running, int]]:
         for fault in faults:
             raise fault
-        return plan_step(jobs, prefill_chunk)
+        return plan_step(jobs, prefill_chunk, contended)
 
     monkeypatch.setattr(scheduler_module, "plan_step", plan)
     engine.open_gate()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from edge_autoglm.runtime.engines.scripted_engine import ScriptedEngine
 from edge_autoglm.runtime.schedule.job import Job
-from edge_autoglm.runtime.schedule.plan import BESIDE, SHORT, plan_step
+from edge_autoglm.runtime.schedule.plan import BESIDE, SHORT, SIP, plan_step
 from edge_autoglm.runtime.schedule.running import MIN_CHUNK, Running
 from edge_autoglm.runtime.schedule.seat import Seat
 from edge_autoglm.values import Priority
@@ -77,6 +77,8 @@ def test_no_chunk_leaves_a_few_tokens() -> None:
 def test_work_in_the_background_runs_in_short_steps() -> None:
     assert planned(running((BACKGROUND, 500))) == [(0, BESIDE)]
     assert planned(running((BACKGROUND, 500), (BACKGROUND, 500))) == [(0, BESIDE)]
+    assert [tokens for _, tokens in plan_step(running((BACKGROUND, 500)), CHUNK, contended=True)] == [SIP]
+    assert [tokens for _, tokens in plan_step(running((NORMAL, 500)), CHUNK, contended=True)] == [CHUNK]
 
 
 def test_only_the_highest_class_runs() -> None:
