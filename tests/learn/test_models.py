@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ import pytest
 from edge_autoglm.errors import PolicyError
 from edge_autoglm.learn.features import LARGEST_VALUE, Features
 from edge_autoglm.learn.ftrl import FTRLProximal
-from edge_autoglm.learn.models.base import FloatArray, ModelState, RewardModel
+from edge_autoglm.learn.models.base import Estimate, FloatArray, ModelState, RewardModel
 from edge_autoglm.learn.models.context_free import ContextFreeModel
 from edge_autoglm.learn.models.ftrl import FTRLModel
 from edge_autoglm.learn.models.mixture import MixtureModel
@@ -175,3 +175,20 @@ def test_ten_thousand_arms_and_a_hundred_thousand_words_take_bounded_memory(mode
     assert sum(array.nbytes for array in model.state().arrays.values()) < 7_000_000
     assert len(json.dumps(model.state().facts)) < 60_000
     assert model.estimate(["arm9995"], REQUEST).means[0] > 0.6
+
+
+def test_a_mixture_does_not_ask_models_that_it_hardly_trusts() -> None:
+    asked: list[str] = []
+
+    class Noted(ContextFreeModel):
+        def estimate(self, arms: Sequence[str], features: Features) -> Estimate:
+            asked.append("hardly trusted")
+            return super().estimate(arms, features)
+
+    mixture = MixtureModel({"good": ContextFreeModel(), "bad": Noted()}, charged={"bad": 50.0})
+    expected = mixture.learn("a", REQUEST, 1.0)
+    assert expected == pytest.approx(0.5)
+    alone = mixture.models["good"].estimate(["a", "b"], REQUEST)
+    assert mixture.estimate(["a", "b"], REQUEST).means.tolist() == alone.means.tolist()
+    assert asked == []
+    assert mixture.weights("mood")["bad"] < 1e-3

@@ -81,7 +81,7 @@ def test_the_merge_of_twenty_devices_equals_pooled_training() -> None:
 
 def _middling(model: RidgeModel, request: Features):  # type: ignore[no-untyped-def]
     """The estimate with even weights for the strengths, which depend on the order of the rewards."""
-    task_of(model).experts.weights = np.full(3, 1 / 3)
+    task_of(model).experts.restore([1.0, 1.0, 1.0], 3.0)
     return model.estimate(ARMS, request)
 
 

@@ -13,6 +13,8 @@ FloatArray = npt.NDArray[np.float64]
 PRIOR_LOSS = 0.25
 """Squared error that is assumed before any was seen: that of a coin's toss."""
 _PRIOR_MASS = 4.0
+LEAST_SHARE = 1e-3
+"""An expert that is trusted less is not worth asking."""
 
 
 class ExpertWeights:
@@ -29,7 +31,7 @@ class ExpertWeights:
         charged: Losses that each begins with; none by default.
     """
 
-    __slots__ = ("_discount", "_rate", "error", "losses", "mass", "weights")
+    __slots__ = ("_discount", "_error", "_rate", "_weights", "losses", "mass")
 
     def __init__(self, count: int, rate: float, discount: float, charged: Sequence[float] | None = None) -> None:
         self._rate, self._discount = rate, discount
@@ -37,19 +39,30 @@ class ExpertWeights:
         """Discounted sums of squared errors."""
         self.mass = 0.0
         """Discounted number of the rewards behind them."""
-        self.weights: FloatArray
-        """Shape ``[experts]``; they sum to 1. Replaced, never written to, by ``observe``."""
-        self.error: float
-        """Recent mean squared error of the weighted experts, above 0."""
-        self._weigh()
+        self._weights: FloatArray | None = None  # until somebody asks: not all do after each reward
+        self._error = PRIOR_LOSS
 
-    def among(self, awake: Sequence[bool]) -> FloatArray:
-        """Weights of those that are awake, ``[awake]``; they sum to 1."""
-        if all(awake):
-            return self.weights
+    @property
+    def weights(self) -> FloatArray:
+        """Shape ``[experts]``; they sum to 1. Replaced, never written to, by ``observe``."""
+        return self._weigh() if self._weights is None else self._weights
+
+    @property
+    def error(self) -> float:
+        """Recent mean squared error of the weighted experts, above 0."""
+        if self._weights is None:
+            self._weigh()
+        return self._error
+
+    def among(self, awake: Sequence[bool]) -> list[float]:
+        """Weights of those that are awake, in their order: 0 below ``LEAST_SHARE``; the others sum to 1."""
         losses = [loss for loss, speaks in zip(self.losses, awake, strict=True) if speaks]
-        shares = [math.exp(self._rate * (min(losses) - loss)) for loss in losses]
-        return np.array(shares) / sum(shares)
+        least = min(losses)
+        shares = [math.exp(self._rate * (least - loss)) for loss in losses]
+        floor = LEAST_SHARE * sum(shares)
+        kept = [share if share >= floor else 0.0 for share in shares]
+        total = sum(kept)
+        return [share / total for share in kept]
 
     def observe(self, means: Sequence[float], reward: float, weight: float) -> None:
         """Take in what each of the experts expected, and what came."""
@@ -57,18 +70,16 @@ class ExpertWeights:
         for loss, mean in zip(self.losses, means, strict=True):
             error = (0.0 if mean < 0.0 else 1.0 if mean > 1.0 else mean) - reward
             losses.append(keep * loss + weight * error * error)
-        self.losses, self.mass = losses, keep * self.mass + weight
-        self._weigh()
+        self.losses, self.mass, self._weights = losses, keep * self.mass + weight, None
 
     def restore(self, losses: Sequence[float], mass: float) -> None:
         """Take over another one's losses."""
-        self.losses, self.mass = list(losses), mass
-        self._weigh()
+        self.losses, self.mass, self._weights = list(losses), mass, None
 
     def copy(self) -> ExpertWeights:
         """One that goes on alone."""
         other = ExpertWeights(len(self.losses), self._rate, self._discount)
-        other.losses, other.mass, other.weights, other.error = self.losses, self.mass, self.weights, self.error
+        other.losses, other.mass = self.losses, self.mass
         return other
 
     def merge(self, other: ExpertWeights) -> None:
@@ -79,12 +90,13 @@ class ExpertWeights:
             losses = [ours * a + theirs * b for a, b in zip(self.losses, other.losses, strict=True)]
             self.restore(losses, ours * self.mass + theirs * other.mass)
 
-    def _weigh(self) -> None:
+    def _weigh(self) -> FloatArray:
         least, shares, total, lost = min(self.losses), [], 0.0, 0.0
         for loss in self.losses:
             share = math.exp(self._rate * (least - loss))
             shares.append(share)
             total += share
             lost += share * loss
-        self.weights = np.array(shares) / total
-        self.error = (lost / total + PRIOR_LOSS * _PRIOR_MASS) / (self.mass + _PRIOR_MASS)
+        self._error = (lost / total + PRIOR_LOSS * _PRIOR_MASS) / (self.mass + _PRIOR_MASS)
+        self._weights = np.array(shares) / total  # last: a frozen policy is read by many threads
+        return self._weights

@@ -83,12 +83,13 @@ class MixtureModel:
 
     def estimate(self, arms: Sequence[str], features: Features) -> Estimate:
         """As ``RewardModel.estimate``."""
-        awake = self._awake(features)
-        shares = self._weights.get(features.task, self._untrained).among(awake)
-        estimates = [model.estimate(arms, features) for model in compress(self.models.values(), awake)]
-        means = shares @ np.array([estimate.means for estimate in estimates])
-        spreads = shares @ np.array([estimate.spreads for estimate in estimates])
-        return Estimate(means, spreads, estimates[0].rewards)
+        asked = [(share, model.estimate(arms, features)) for share, model in self._trusted(features)]
+        if len(asked) == 1:
+            return asked[0][1]
+        shares = np.array([share for share, _ in asked])
+        means = shares @ np.array([estimate.means for _, estimate in asked])
+        spreads = shares @ np.array([estimate.spreads for _, estimate in asked])
+        return Estimate(means, spreads, asked[0][1].rewards)
 
     def learn(self, arm: str, features: Features, reward: float, weight: float = 1.0) -> float:
         """As ``RewardModel.learn``."""
@@ -97,7 +98,7 @@ class MixtureModel:
         if features.task not in self._weights:
             self._weights[features.task] = self._fresh()
         weights = self._weights[features.task]
-        expected = float(weights.among(awake) @ means)
+        expected = sum(share * mean for share, mean in zip(weights.among(awake), means, strict=True))
         spoken = iter(means)
         # One that sleeps is taken to expect what the others do together.
         weights.observe([next(spoken) if speaks else expected for speaks in awake], reward, weight)
@@ -111,9 +112,7 @@ class MixtureModel:
     def contributions(self, arm: str, features: Features) -> dict[str, float]:
         """As ``RewardModel.contributions``: those of the models, by how far each is trusted."""
         total: dict[str, float] = {}
-        awake = self._awake(features)
-        shares = self._weights.get(features.task, self._untrained).among(awake)
-        for model, share in zip(compress(self.models.values(), awake), shares.tolist(), strict=True):
+        for share, model in self._trusted(features):
             for feature, part in model.contributions(arm, features).items():
                 total[feature] = total.get(feature, 0.0) + share * part
         return total
@@ -162,6 +161,12 @@ class MixtureModel:
 
     def _fresh(self) -> ExpertWeights:
         return ExpertWeights(len(self.models), self.rate, self.discount, list(self.charged.values()))
+
+    def _trusted(self, features: Features) -> list[tuple[float, RewardModel]]:
+        """Models to ask, with their shares: to ask one that hardly counts would cost as much as to ask the others."""
+        awake = self._awake(features)
+        shares = self._weights.get(features.task, self._untrained).among(awake)
+        return [pair for pair in zip(shares, compress(self.models.values(), awake), strict=True) if pair[0] > 0.0]
 
     def _awake(self, features: Features) -> list[bool]:
         awake = [model.sees(features) for model in self.models.values()]
