@@ -17,11 +17,11 @@ def usual(requests: int = 100, seconds: float = 0.1, reward: float | None = 0.8)
     return means
 
 
-def tripped(before: Means, requests: list[Served], rewards: list[float] | None = None, **policy: float) -> list[str]:
-    """Why, if the requests of generation 2 trip a wire."""
+def tripped(before: Means, served: list[Served], rewards: list[float] | None = None, **policy: float) -> list[str]:
+    """Why, if requests of generation 2 trip a wire."""
     reasons: list[str] = []
     wires = Tripwires(2, before, TripwirePolicy(**policy), reasons.append)  # type: ignore[arg-type]
-    for request in requests:
+    for request in served:
         wires.served(request)
     for reward in rewards or []:
         wires.rewarded(Served(2, 0.1), reward)
