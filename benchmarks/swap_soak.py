@@ -28,6 +28,7 @@ from edge_autoglm import Bundle, Rejected, Runtime, RuntimeConfig, SamplingParam
 from edge_autoglm.device.memory import current_rss
 
 NEW_TOKENS = 24
+ROLLBACKS = 20
 PROMPTS = (
     "The old lighthouse at the end of the pier",
     "To make a good soup you need",
@@ -142,6 +143,17 @@ def soak(
     return seen
 
 
+def rollback_seconds(runtime: Runtime) -> float:
+    """From the call to the moment at which a request of the previous generation has its slot and begins."""
+    outcome = runtime.learner.promote()
+    if not isinstance(outcome, Swapped):
+        raise RuntimeError(f"the promotion before the rollback ended as {outcome}")
+    started = time.perf_counter()
+    runtime.learner.rollback()
+    reply = runtime.generate(PROMPTS[0], max_new_tokens=1)
+    return time.perf_counter() - started - (reply.timings.total - reply.timings.queue)
+
+
 def _swap(runtime: Runtime, bundles: Sequence[Bundle], broken: Path, number: int, seen: Soak) -> None:
     started = time.perf_counter()
     kind = ("policy", "prompts", "policy", "damaged")[number % 4]
@@ -172,14 +184,17 @@ def main(bundle: Path, swaps: int, streams: int, calm: float, records: Path) -> 
             bar = progress.add_task("swaps", total=swaps)
             broken = damaged(first, Path(folder) / "damaged")
             seen = soak(runtime, (first, second), broken, swaps, streams, calm, lambda: progress.advance(bar))
+            rollbacks = [rollback_seconds(runtime) for _ in range(ROLLBACKS)]
     figures = {
         "outcomes": dict(seen.outcomes),
         "texts": seen.texts,
         "added_p99_ms": 1e3 * seen.added_p99(),
         "decode_step_ms": 1e3 * seen.decode_step(),
         "rss_growth": seen.rss_growth(),
+        "rollback_ms": 1e3 * statistics.median(rollbacks),
     }
     samples = {"swap_seconds": seen.swap_seconds, "rss": [float(each) for each in seen.rss]}
+    samples["rollback_seconds"] = rollbacks
     samples |= {"calm_gap": _percentiles(seen.calm), "gap_during_swaps": _percentiles(seen.during)}
     path = record.write(
         "swap_soak", {"swaps": swaps, "streams": streams, "new_tokens": NEW_TOKENS}, samples, figures, records

@@ -31,7 +31,7 @@ class ExpertWeights:
         charged: Losses that each begins with; none by default.
     """
 
-    __slots__ = ("_discount", "_error", "_rate", "_weights", "losses", "mass")
+    __slots__ = ("_discount", "_error", "_rate", "_shares", "_weights", "losses", "mass")
 
     def __init__(self, count: int, rate: float, discount: float, charged: Sequence[float] | None = None) -> None:
         self._rate, self._discount = rate, discount
@@ -41,6 +41,7 @@ class ExpertWeights:
         """Discounted number of the rewards behind them."""
         self._weights: FloatArray | None = None  # until somebody asks: not all do after each reward
         self._error = PRIOR_LOSS
+        self._shares: dict[tuple[bool, ...], list[float]] = {}
 
     @property
     def weights(self) -> FloatArray:
@@ -54,8 +55,14 @@ class ExpertWeights:
             self._weigh()
         return self._error
 
-    def among(self, awake: Sequence[bool]) -> list[float]:
+    def among(self, awake: tuple[bool, ...]) -> list[float]:
         """Weights of those that are awake, in their order: 0 below ``LEAST_SHARE``; the others sum to 1."""
+        shares = self._shares.get(awake)
+        if shares is None:
+            shares = self._shares[awake] = self._among(awake)
+        return shares
+
+    def _among(self, awake: tuple[bool, ...]) -> list[float]:
         losses = [loss for loss, speaks in zip(self.losses, awake, strict=True) if speaks]
         least = min(losses)
         shares = [math.exp(self._rate * (least - loss)) for loss in losses]
@@ -70,11 +77,11 @@ class ExpertWeights:
         for loss, mean in zip(self.losses, means, strict=True):
             error = (0.0 if mean < 0.0 else 1.0 if mean > 1.0 else mean) - reward
             losses.append(keep * loss + weight * error * error)
-        self.losses, self.mass, self._weights = losses, keep * self.mass + weight, None
+        self.losses, self.mass, self._weights, self._shares = losses, keep * self.mass + weight, None, {}
 
     def restore(self, losses: Sequence[float], mass: float) -> None:
         """Take over another one's losses."""
-        self.losses, self.mass, self._weights = list(losses), mass, None
+        self.losses, self.mass, self._weights, self._shares = list(losses), mass, None, {}
 
     def copy(self) -> ExpertWeights:
         """One that goes on alone."""

@@ -168,9 +168,9 @@ class MixtureModel:
         shares = self._weights.get(features.task, self._untrained).among(awake)
         return [pair for pair in zip(shares, compress(self.models.values(), awake), strict=True) if pair[0] > 0.0]
 
-    def _awake(self, features: Features) -> list[bool]:
-        awake = [model.sees(features) for model in self.models.values()]
-        return awake if any(awake) else [True] * len(awake)
+    def _awake(self, features: Features) -> tuple[bool, ...]:
+        awake = tuple([model.sees(features) for model in self.models.values()])
+        return awake if any(awake) else (True,) * len(awake)
 
     def _settings(self) -> dict[str, Any]:
         settings = {"rate": self.rate, "discount": self.discount, "charged": self.charged}
