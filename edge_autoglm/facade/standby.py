@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from edge_autoglm.bundle import Bundle
+from edge_autoglm.device.unhurried import run_unhurried
 from edge_autoglm.facade.config import RuntimeConfig
 from edge_autoglm.facade.kv_pack import PrefixPack
 from edge_autoglm.facade.loading import load_model
@@ -74,7 +75,7 @@ class GenerationBuilder:
             path: Folder of the bundle.
             held: Others that stay in memory beside the two.
         """
-        bundle = Bundle.open(path, trusted_keys=self.trusted_keys)
+        bundle = run_unhurried(lambda: Bundle.open(path, trusted_keys=self.trusted_keys))
         policy, model = self._learner.frozen(), self._model(bundle, active, held)
         return build_generation(
             number, bundle, model, self._catalogue(bundle), policy, active, f"bundle {path.name}", silent
@@ -82,7 +83,7 @@ class GenerationBuilder:
 
     def kept(self, active: Generation, record: GenerationRecord, store: GenerationStore) -> Generation:
         """An earlier generation from the disk, verified before anything of it is used; it keeps its number."""
-        bundle, known = store.open(record.number, trusted_keys=self.trusted_keys)
+        bundle, known = run_unhurried(lambda: store.open(record.number, trusted_keys=self.trusted_keys))
         policy, model = self.policy(known), self._model(bundle, active, ())
         catalogue = self._catalogue(bundle)
         return build_generation(record.number, bundle, model, catalogue, policy, active, record.reason, silent)
