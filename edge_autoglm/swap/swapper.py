@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from edge_autoglm.device.memory import give_back_freed_memory
 from edge_autoglm.errors import EdgeAutoGLMError, SwapError
 from edge_autoglm.swap.baseline import Baseline
 from edge_autoglm.swap.buffer import DoubleBuffer
@@ -257,6 +258,7 @@ class Swapper:
             if time.monotonic() > deadline:
                 return DrainTimedOut(outcome.generation, draining[0].number, draining[0].leases)
             time.sleep(_LOOK_AGAIN)
+        give_back_freed_memory()
         return outcome
 
     def _follow(self, number: int, tripwires: Tripwires | None) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import mmap
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -125,3 +126,19 @@ def test_the_peak_stays_and_is_not_that_of_the_process_it_came_from() -> None:
     assert first < len(held) / 2
     assert peak - first > 90 * MB
     assert now < peak - 90 * MB
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries give back by themselves, or never")
+def test_freed_memory_goes_back() -> None:
+    code = (
+        "import numpy as np\n"
+        "from edge_autoglm.device.memory import current_rss, give_back_freed_memory\n"
+        "held = [np.ones(1000) for _ in range(10_000)]\n"
+        "last = np.ones(1000)\n"  # on top of the heap, so that it cannot simply shrink
+        "del held\n"
+        "before = current_rss()\n"
+        "give_back_freed_memory()\n"
+        "print(before - current_rss())\n"
+    )
+    given_back = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(given_back.stdout) > 40 * MB
