@@ -117,14 +117,7 @@ class Swapper:
             SwapError: There is none, or the buffer is closed.
         """
         with self._moving:
-            given_up = self._buffer.active.number
-            outcome = self._buffer.rollback(reason)
-            self._follow(outcome.generation, None)
-            self._give_up(given_up, reason, outcome.generation)
-        self._outcomes.append(outcome)
-        if self._current is not None:
-            self._current.wake.set()
-        return outcome
+            return self._roll_back(reason)
 
     def close(self) -> None:
         """Cancel the swap that runs and those that wait; the threads are gone afterwards. Idempotent."""
@@ -134,6 +127,18 @@ class Swapper:
             current.cancel()
         self._standby.shutdown(wait=True)
         self._guard.shutdown(wait=True)
+
+    def _roll_back(self, reason: str) -> RolledBack:
+        """With the pointer held still."""
+        given_up = self._buffer.active.number
+        outcome = self._buffer.rollback(reason)
+        self._follow(outcome.generation, None)
+        self._give_up(given_up, reason, outcome.generation)
+        self._outcomes.append(outcome)
+        current = self._current
+        if current is not None:  # what is being built or tried out was built on what is given up
+            current.wake.set()
+        return outcome
 
     def _run(self, ticket: SwapTicket, build: Build) -> None:
         self._current = ticket
@@ -278,8 +283,9 @@ class Swapper:
 
     def _take_back(self, number: int, reason: str) -> None:
         try:
-            if self._buffer.active.number == number:
-                _log.warning("%s", self.rollback(reason))
+            with self._moving:
+                if self._buffer.active.number == number:  # else somebody was faster
+                    _log.warning("%s", self._roll_back(reason))
         except EdgeAutoGLMError as error:
             _log.warning("generation %d should be rolled back (%s), but %s", number, reason, error)
 
@@ -289,6 +295,7 @@ class Swapper:
             attempt.proposed = True
 
     def _drop(self, attempt: _Attempt, reason: str) -> None:
+        self._buffer.end_canary()  # one that has passed goes on until it is live, which this one will not be
         attempt.candidate.retire()
         if attempt.proposed:
             self._give_up(attempt.candidate.number, reason, self._buffer.active.number)
@@ -302,7 +309,7 @@ class Swapper:
 
 
 def _reason(outcome: SwapOutcome) -> str:
-    return outcome.reason if isinstance(outcome, Rejected | RolledBack) else f"cancelled in {outcome}"
+    return outcome.reason if isinstance(outcome, Rejected | RolledBack) else str(outcome)
 
 
 def _summary(reasons: Sequence[str]) -> str:

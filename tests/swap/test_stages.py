@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from edge_autoglm.errors import StateNotWritable
 from edge_autoglm.facade.futures import finished
 from edge_autoglm.swap.buffer import DoubleBuffer
 from edge_autoglm.swap.generation import Generation
@@ -289,14 +290,24 @@ def test_a_drain_that_takes_too_long_is_told_and_the_swap_is_live(open_world: Op
     assert world.swapper.submit(next_generation).result(WAIT) == Swapped(4)
 
 
+def full(number: int, metrics: Mapping[str, float]) -> None:
+    raise StateNotWritable("the disk is full", "Free some space.")
+
+
+def test_a_disk_that_is_full_when_a_canary_has_passed_ends_the_canary(open_world: Opened) -> None:
+    world = open_world(replace(CANARY, canary=CanaryPolicy(requests=5, share=0.5)))
+    world.book.activate = full  # type: ignore[method-assign]
+    ticket = world.swapper.submit(next_generation)
+    wait_until(lambda: world.buffer.canary is not None)
+    while not ticket.done():
+        world.serve()
+    assert isinstance(ticket.result(WAIT), Rejected)
+    assert world.buffer.canary is None
+    assert {world.serve() for _ in range(30)} == {1}
+
+
 def test_a_ledger_that_cannot_be_written_keeps_the_active_generation(open_world: Opened) -> None:
-    from edge_autoglm.errors import StateNotWritable
-
     world = open_world(SwapPolicy(CHECK))
-
-    def full(number: int, metrics: Mapping[str, float]) -> None:
-        raise StateNotWritable("the disk is full", "Free some space.")
-
     world.book.activate = full  # type: ignore[method-assign]
     outcome = world.swapper.submit(next_generation).result(WAIT)
     assert outcome == Rejected("the disk is full. Free some space.")
