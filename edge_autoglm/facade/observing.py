@@ -60,7 +60,7 @@ class Observer:
             self._traffic.served(Served(number, 0.0, True, False, lease.canary, lease.first))
             return
         given = answer.result()
-        seconds = given.timings.total - given.timings.queue
+        seconds = max(0.0, given.timings.total - given.timings.queue)
         garbage = given.label is None and is_garbage(given.text)
         self._traffic.served(Served(number, seconds, False, garbage, lease.canary, lease.first), choice.decision.id)
         self._offer(given, lease.generation, asked, choice)
