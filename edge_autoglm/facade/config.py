@@ -68,6 +68,8 @@ class RuntimeConfig:
     trusted_keys: tuple[str, ...] | None = None
     swap_policy: SwapPolicy | str | Path = field(default_factory=SwapPolicy)
     experiments: str | Path | None = None
+    stages: SwapPolicy = field(init=False, repr=False)
+    """``swap_policy``, read where that is a file."""
 
     def __post_init__(self) -> None:
         self._check(1, "slots", "context_length", "promote_every", "max_waiting", "memory_budget", "keep_generations")
@@ -75,6 +77,8 @@ class RuntimeConfig:
         self._check(0, "kv_cache_bytes", "response_cache_bytes", "generation_bytes")
         if not self.slot_timeout > 0:
             raise RequestError(f"RuntimeConfig.slot_timeout is {self.slot_timeout}", "Give seconds above 0.")
+        given = self.swap_policy  # a file that is wrong is told here, before anything is opened
+        object.__setattr__(self, "stages", given if isinstance(given, SwapPolicy) else SwapPolicy.load(given))
 
     @property
     def in_flight(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -31,13 +31,12 @@ from edge_autoglm.facade.streams import CompletionStream, ReplyStream
 from edge_autoglm.facade.task_requests import TaskRequests
 from edge_autoglm.learn.learner import Learner
 from edge_autoglm.learn.policies import make_policy
-from edge_autoglm.learn.rewards.signals import Preferred, Signal
+from edge_autoglm.learn.rewards.signals import Signal, rewards_of
 from edge_autoglm.runtime.model import Urgency
 from edge_autoglm.sampling_params import SamplingParams, SamplingSettings, sampling_params
 from edge_autoglm.swap.buffer import DoubleBuffer
 from edge_autoglm.swap.generation import Generation
 from edge_autoglm.swap.outcome import SwapOutcome
-from edge_autoglm.swap.policy import SwapPolicy
 from edge_autoglm.swap.store.store import GenerationStore
 from edge_autoglm.swap.swapper import Swapper
 from edge_autoglm.swap.ticket import SwapTicket
@@ -72,10 +71,8 @@ class Runtime:
         self._builder = builder
         self._pack = pack
         self._buffer = DoubleBuffer(first, 0 if store is None else store.last_number)
-        traffic, policy = Traffic(), config.swap_policy
-        self._swapper = Swapper(
-            self._buffer, policy if isinstance(policy, SwapPolicy) else SwapPolicy.load(policy), traffic, store
-        )
+        traffic = Traffic()
+        self._swapper = Swapper(self._buffer, config.stages, traffic, store)
         self._observer = Observer(traffic, self._swapper)
         self._handle = LearnerHandle(learner, builder, self._buffer, self._swapper, config.promote_every, store)
         self._cache = ResponseCache(config.response_cache_bytes)
@@ -115,22 +112,18 @@ class Runtime:
         path = bundle.root if isinstance(bundle, Bundle) else Path(bundle)
         check_brought(path, state)
         policy = make_policy(settings.policy) if isinstance(settings.policy, str) else settings.policy
-        learner = Learner.open(state, settings.seed, policy, settings.reward_price, progress=progress)
-        try:
+        with ExitStack() as undone:
+            learner = Learner.open(state, settings.seed, policy, settings.reward_price, progress=progress)
+            undone.callback(learner.close)
             count = threads or default_threads()
             pack = PrefixPack(None if state is None else Path(state), count)
             builder = GenerationBuilder(learner, settings, count, pack)
             store = open_store(state, settings)
             first = first_generation(path, store, builder, progress)
-        except BaseException:
-            learner.close()
-            raise
-        try:
-            return cls(learner, builder, first, pack, settings, store)
-        except BaseException:  # a policy or experiments file that is none
-            first.retire()
-            learner.close()
-            raise
+            undone.callback(first.retire)
+            runtime = cls(learner, builder, first, pack, settings, store)
+            undone.pop_all()
+            return runtime
 
     def run(
         self,
@@ -228,8 +221,8 @@ class Runtime:
             InvalidReward: A number is NaN, infinite or out of range.
             StateNotWritable: The journal cannot be written; nothing was learnt.
         """
-        for named in (decision_id, signal.over) if isinstance(signal, Preferred) else (decision_id,):
-            self._tasks.settle(named)
+        for reward in rewards_of(decision_id, signal):
+            self._tasks.settle(reward.id)
         outcome = self._learner.feedback(decision_id, signal, source)
         if outcome is FeedbackOutcome.APPLIED:
             self._observer.rewarded(decision_id, signal)

@@ -18,7 +18,6 @@ from edge_autoglm.facade.streams import ReplyStream
 from edge_autoglm.learn.learner import Learner
 from edge_autoglm.learn.rewards.price import UNMEASURED, AnswerCost
 from edge_autoglm.prompts import Task
-from edge_autoglm.runtime.requests.output import Output
 from edge_autoglm.swap.buffer import DoubleBuffer, Lease
 from edge_autoglm.swap.generation import Generation
 from edge_autoglm.values import Reply, Timings
@@ -66,8 +65,9 @@ class TaskRequests:
             choice = choose(generation.policy, task, asked, self._describer)
             pieces = stream_answer(generation.model, task, choice.variant, asked.inputs, asked.urgency)
             release_with(pieces.future, held.pop_all())
-            self._observer.observe(then(pieces.future, answer_of), lease, asked, choice)
-            self._record_at_its_end(pieces.future, choice, asked.task, generation.number)
+            answer = then(pieces.future, answer_of)
+            self._observer.observe(answer, lease, asked, choice)
+            self._record_at_its_end(answer, choice, asked.task, generation.number)
             return ReplyStream(pieces, generation.number, choice.decision, choice.explain)
 
     def settle(self, decision: str, cost: AnswerCost = UNMEASURED) -> None:
@@ -76,15 +76,13 @@ class TaskRequests:
         if write is not None:
             write(cost)
 
-    def _record_at_its_end(self, answer: Future[Output], choice: Choice, task: str, generation: int) -> None:
+    def _record_at_its_end(self, answer: Future[Answer], choice: Choice, task: str, generation: int) -> None:
         decision = choice.decision.id
         self._streaming[decision] = lambda cost: self._record(choice, task, generation, cost)
 
-        def ended(done: Future[Output]) -> None:
+        def ended(done: Future[Answer]) -> None:
             failed = done.cancelled() or done.exception() is not None
-            output = None if failed else done.result()
-            cost = UNMEASURED if output is None else AnswerCost(output.timings.total, output.usage.new_tokens)
-            self.settle(decision, cost)
+            self.settle(decision, UNMEASURED if failed else _cost(done.result()))
 
         answer.add_done_callback(ended)
 
@@ -113,7 +111,7 @@ class TaskRequests:
         self._learner.record(choice.decision, task, choice.arms, choice.features, generation, cost)
 
     def _reply(self, answered: Answer, choice: Choice, task: str, generation: int, cached: bool) -> Reply:
-        self._record(choice, task, generation, AnswerCost(answered.timings.total, answered.usage.new_tokens))
+        self._record(choice, task, generation, _cost(answered))
         return Reply(
             id=choice.decision.id,
             text=answered.text,
@@ -127,6 +125,10 @@ class TaskRequests:
             from_cache=cached,
             explainer=choice.explain,
         )
+
+
+def _cost(answer: Answer) -> AnswerCost:
+    return AnswerCost(answer.timings.total, answer.usage.new_tokens)
 
 
 def _again(answer: Answer, seconds: float) -> Answer:

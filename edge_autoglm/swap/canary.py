@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 
+from edge_autoglm.learn.gate.comparison import Comparison
 from edge_autoglm.learn.gate.exposure import Exposure
-from edge_autoglm.learn.gate.guardrails import Guardrail, GuardrailReading, GuardrailWatch, Standing
+from edge_autoglm.learn.gate.guardrails import Guardrail, Standing
 from edge_autoglm.swap.baseline import Means
-from edge_autoglm.swap.policy import CanaryPolicy
+from edge_autoglm.swap.policy import SLOWEST, CanaryPolicy
 from edge_autoglm.swap.traffic import Served
 
-_SLOWEST = 4.0
-"""Times the usual latency, beyond which one counts as that."""
+_LIMITS = {"latency": SLOWEST}
+"""Of readings, where that is not 1."""
 
 
 class CanaryTrial:
@@ -31,61 +33,83 @@ class CanaryTrial:
     def __init__(self, before: Means, policy: CanaryPolicy, wake: threading.Event) -> None:
         self._policy, self._wake = policy, wake
         self._usual = before.seconds if before.known and before.seconds > 0.0 else None
-        names = ("errors", "garbage", "reward", *(() if self._usual is None else ("latency",)))
-        self._watches = {name: self._watch(name, policy.alpha / len(names)) for name in names}
+        self._margins = {name: getattr(policy, name) for name in ("errors", "garbage", "reward")}
+        if self._usual is not None:
+            self._margins["latency"] = policy.latency
+        guardrails = tuple(Guardrail(name, margin, _LIMITS.get(name, 1.0)) for name, margin in self._margins.items())
+        self._comparison = Comparison(policy.share, guardrails, policy.alpha, policy.alpha)
+        self._sides = {name: (_Mean(), _Mean()) for name in self._margins}
+        """Guardrail's name -> means of the active generation and of the candidate."""
         self.answered = 0
         """Requests that the candidate answered."""
+        self.passed = False
+        """Whether it had answered enough, and was neither shown to be worse nor looked so: from then on."""
         self.fault: str | None = None
         """What it is worse at, if anything."""
 
-    @property
-    def passed(self) -> bool:
-        """Whether it has answered enough, and is neither shown to be worse nor looks so."""
-        return self.fault is None and self.answered >= self._policy.requests and not any(map(_beyond, self._readings()))
-
     def metrics(self) -> dict[str, float]:
         """What was measured: for each guardrail the candidate's mean minus that of the active generation."""
-        found = {f"canary_{reading.guardrail.name}": reading.change.estimate for reading in self._readings()}
+        found = {f"canary_{name}": self._added(name) for name in self._sides}
         return {"canary_requests": float(self.answered), **found}
 
     def served(self, request: Served) -> None:
         """As ``Watcher.served``."""
-        if request.canary is None:
+        if request.canary is None or self._ended:
             return
         self.answered += request.canary
-        self._observe("errors", request, float(request.failed))
+        readings = {"errors": float(request.failed)}
         if not request.failed:
-            self._observe("garbage", request, float(request.garbage))
+            readings["garbage"] = float(request.garbage)
             if self._usual is not None:
-                self._observe("latency", request, request.seconds / self._usual)
-        self._judge()
+                readings["latency"] = request.seconds / self._usual
+        self._take_in(request, readings)
 
     def rewarded(self, request: Served, reward: float) -> None:
         """As ``Watcher.rewarded``: of requests that were drawn while this canary ran."""
-        if request.canary is not None:
-            self._observe("reward", request, 1.0 - reward)
-            self._judge()
+        if request.canary is not None and not self._ended:
+            self._take_in(request, {"reward": 1.0 - reward})
 
-    def _observe(self, name: str, request: Served, reading: float) -> None:
-        if not request.first:
-            return
-        exposure = Exposure.served(bool(request.canary), self._policy.share)
-        self._watches[name].observe(exposure, reading)
+    @property
+    def undecided(self) -> str:
+        """Why there is no verdict, where there is none."""
+        if self.answered < self._policy.requests:
+            return f"canary: it answered {self.answered} of {self._policy.requests} requests in time"
+        return f"canary: {', '.join(self._beyond())} beyond the margin, though that was not shown in time"
 
-    def _judge(self) -> None:
-        worse = [watch for watch in self._watches.values() if watch.standing is Standing.WORSE]
-        if worse and self.fault is None:
-            self.fault = f"canary: {worse[0].reading()}"
-        if self.fault is not None or self.passed:
+    @property
+    def _ended(self) -> bool:
+        return self.passed or self.fault is not None
+
+    def _take_in(self, request: Served, readings: Mapping[str, float]) -> None:
+        if request.first:
+            self._comparison.measured(Exposure.served(bool(request.canary), self._policy.share), readings)
+            for name, value in readings.items():
+                self._sides[name][bool(request.canary)].add(min(value, _LIMITS.get(name, 1.0)))
+        if worse := self._comparison.standing(Standing.WORSE):
+            reading = next(each for each in self._comparison.readings() if each.guardrail.name == worse[0])
+            self.fault = f"canary: {reading}"
+        else:
+            self.passed = self.answered >= self._policy.requests and not self._beyond()
+        if self._ended:
             self._wake.set()
 
-    def _readings(self) -> list[GuardrailReading]:
-        return [watch.reading() for watch in self._watches.values()]
+    def _beyond(self) -> list[str]:
+        """Guardrails at which it looks worse than the margin allows."""
+        return [name for name, margin in self._margins.items() if self._added(name) > margin]
 
-    def _watch(self, name: str, alpha: float) -> GuardrailWatch:
-        limit = _SLOWEST if name == "latency" else 1.0
-        return GuardrailWatch(Guardrail(name, getattr(self._policy, name), limit), self._policy.share, alpha, alpha)
+    def _added(self, name: str) -> float:
+        # The plain difference: what the tests weight by the shares is far noisier at the few requests of a canary.
+        active, candidate = self._sides[name]
+        return candidate.value - active.value if active.count and candidate.count else 0.0
 
 
-def _beyond(reading: GuardrailReading) -> bool:
-    return reading.change.estimate > reading.guardrail.margin
+class _Mean:
+    """Of readings so far; 0 before the first."""
+
+    def __init__(self) -> None:
+        self.count, self.value = 0, 0.0
+
+    def add(self, reading: float) -> None:
+        """Take in one more."""
+        self.count += 1
+        self.value += (reading - self.value) / self.count

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_NO_CHARACTER = "\ufffd"
+NO_CHARACTER = "\ufffd"
 """What invalid UTF-8 decodes to."""
 _TAIL = 120
 """Characters at the end of a text that are looked at."""
@@ -15,7 +15,7 @@ def is_garbage(text: str) -> bool:
     >>> is_garbage(" "), is_garbage("the the the " * 20), is_garbage("It was late, and the rain had stopped.")
     (True, True, False)
     """
-    if not text.strip().strip(_NO_CHARACTER):
+    if not text.strip().strip(NO_CHARACTER):
         return True
     tail = text[-_TAIL:]
     if len(tail) < _TAIL:

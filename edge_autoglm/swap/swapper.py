@@ -238,8 +238,7 @@ class Swapper:
             return Rejected(f"generation {attempt.active.number} was given up while its canary ran")
         if trial.passed:
             return None
-        few = f"canary: it answered {trial.answered} of {self._policy.canary.requests} requests in time"
-        return RolledBack(trial.fault or few, active)
+        return RolledBack(trial.fault or trial.undecided, active)
 
     def _activate(self, attempt: _Attempt) -> SwapOutcome:
         number = attempt.candidate.number

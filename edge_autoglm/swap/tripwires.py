@@ -7,13 +7,11 @@ from collections.abc import Callable
 import numpy as np
 
 from edge_autoglm.swap.baseline import Means
-from edge_autoglm.swap.policy import TripwirePolicy
+from edge_autoglm.swap.policy import SLOWEST, TripwirePolicy
 from edge_autoglm.swap.traffic import Served
 
 _STAKES = np.array([0.98, 0.5, 0.2])
 """Shares of the largest stake: the first is for what fails at once, the last for what is a little too bad."""
-_SLOWEST = 4.0
-"""Times the usual one, beyond which a latency counts as that."""
 
 
 class Detector:
@@ -60,7 +58,7 @@ class Tripwires:
         self._trip: Callable[[str], None] | None = trip
         self._errors = self._detector(before.errors + policy.errors, policy)
         self._garbage = self._detector(before.garbage + policy.garbage, policy)
-        self._latency = self._detector((1.0 + policy.latency) / _SLOWEST, policy) if before.known else None
+        self._latency = self._detector((1.0 + policy.latency) / SLOWEST, policy) if before.known else None
         lost = 1.0 - before.reward + policy.reward
         self._reward = self._detector(lost, policy) if before.reward_known else None
 
@@ -73,7 +71,7 @@ class Tripwires:
         if not request.failed:
             self._look(self._garbage, float(request.garbage), "more answers are empty, broken or endless")
             usual = max(self._before.seconds, 1e-9)
-            self._look(self._latency, min(request.seconds / usual / _SLOWEST, 1.0), "requests take longer")
+            self._look(self._latency, min(request.seconds / usual / SLOWEST, 1.0), "requests take longer")
 
     def rewarded(self, request: Served, reward: float) -> None:
         """As ``Watcher.rewarded``."""

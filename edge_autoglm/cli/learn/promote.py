@@ -6,22 +6,16 @@ from pathlib import Path
 
 import click
 
+from edge_autoglm.cli.learn.options import policy_option
 from edge_autoglm.cli.output import console, json_option, progress_bars, write_json
-from edge_autoglm.learn.policies import POLICIES, make_policy
+from edge_autoglm.learn.policies import make_policy
 from edge_autoglm.swap.store.offline import offline_store
 from edge_autoglm.swap.store.offline import promote as promote_offline
 
 
 @click.command()
 @click.argument("state", type=click.Path(path_type=Path))
-@click.option(
-    "--policy",
-    "name",
-    type=click.Choice([name for name in POLICIES if name != "river"]),
-    default="mixture",
-    show_default=True,
-    help="What the runtime learns with.",
-)
+@policy_option
 @json_option
 def promote(state: Path, name: str, json_file: Path | None) -> None:
     """Put what has been learnt in the state folder STATE live at the next start.

@@ -11,12 +11,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from edge_autoglm.cli.learn.generations import generations_table
+from edge_autoglm.cli.learn.options import policy_option
 from edge_autoglm.cli.learn.plots import plot_winners
 from edge_autoglm.cli.output import console, json_option, progress_bars, write_json
 from edge_autoglm.learn.evaluation.logged import LoggedDecision
 from edge_autoglm.learn.log import read_log
 from edge_autoglm.learn.models.base import RewardModel
-from edge_autoglm.learn.policies import POLICIES, make_policy
+from edge_autoglm.learn.policies import make_policy
 from edge_autoglm.learn.reading import read_policy, read_status
 from edge_autoglm.learn.status import LearnerStatus
 from edge_autoglm.learn.winners import Winners, find_winners
@@ -30,14 +31,7 @@ _ASKED = 1000
 
 @click.command()
 @click.argument("state", type=click.Path(path_type=Path))
-@click.option(
-    "--policy",
-    "name",
-    type=click.Choice([name for name in POLICIES if name != "river"]),
-    default="mixture",
-    show_default=True,
-    help="What the runtime learns with; another one learns here from the journal.",
-)
+@policy_option
 @click.option(
     "--plot", type=click.Path(path_type=Path, dir_okay=False), help="Also draw which variant wins where (PNG)."
 )

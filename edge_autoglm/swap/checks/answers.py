@@ -10,6 +10,7 @@ from edge_autoglm.prompts.task import Task, Variant
 from edge_autoglm.runtime.model import UNHURRIED, LanguageModel
 from edge_autoglm.swap.asking import render_request, score_request
 from edge_autoglm.swap.carried import same_model, same_variant
+from edge_autoglm.swap.garbage import NO_CHARACTER
 from edge_autoglm.swap.generation import Generation
 from edge_autoglm.swap.outcome import cause_of
 from edge_autoglm.values import SamplingParams
@@ -19,9 +20,6 @@ MIN_LOOP = 4
 
 _LONG = 16
 """Tokens of an answer in which a longer unit that is repeated shows."""
-
-_NO_CHARACTER = "\ufffd"
-"""What invalid UTF-8 decodes to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +149,7 @@ def _fault_of_text(model: LanguageModel, probe: Probe, prompt: str, new_tokens: 
     text = stream.read()
     if not text:
         return Fault(f"answers nothing (ended by {stream.finish_reason})", weak=True)
-    if not text.strip(_NO_CHARACTER):
+    if not text.strip(NO_CHARACTER):
         return Fault("answers bytes that are no characters", weak=True)
     if stream.finish_reason != "length" or stream.usage.new_tokens < MIN_LOOP:
         return None
