@@ -66,7 +66,9 @@ class LearnerHandle:
         record = store.previous_good()
         if record is not None:
             with self._buffer.lease() as active:
-                self._buffer.revive(self._builder.kept(active, record, store))
+                previous = self._builder.kept(active, record, store)
+                previous.join(active)
+                self._buffer.revive(previous)
 
     def export_statistics(self, path: str | Path) -> None:
         """Write what was learnt here for `merge` on other devices: sums, without any request, id or text.

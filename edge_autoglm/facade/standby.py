@@ -63,7 +63,7 @@ class GenerationBuilder:
 
     def with_policy(self, active: Generation, number: int) -> Generation:
         """The active generation with what has been learnt since."""
-        policy, model = self._learner.frozen(), active.model.fork(self._config.slots)
+        policy, model = self._learner.frozen(), active.model.fork()
         return build_generation(number, active.bundle, model, active.catalogue, policy, active, "learnt policy", silent)
 
     def from_bundle(self, active: Generation, number: int, path: Path, held: Sequence[Generation] = ()) -> Generation:
@@ -90,7 +90,7 @@ class GenerationBuilder:
 
     def _model(self, bundle: Bundle, active: Generation, held: Sequence[Generation]) -> LanguageModel:
         if bundle.fingerprint == active.model.engine.facts.fingerprint:
-            return active.model.fork(self._config.slots)
+            return active.model.fork()
         beside = [generation.bundle for generation in (active, *held)]
         return load_model(bundle, self._threads, self._config, beside, self._turns)
 

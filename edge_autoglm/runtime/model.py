@@ -123,6 +123,7 @@ class LanguageModel:
         self._grammars = GrammarCompiler(tokenizer, engine.facts.vocab_size, tuple(eos_token_ids))
         self._step_cost = StepCost()
         self._pins: list[Pin] = []
+        self._closed = False
         self._draw_seed = _seed_source(seed)
 
     @property
@@ -272,8 +273,12 @@ class LanguageModel:
             return whole[len(prompt) :]
         return self.tokenizer.encode(label_text)
 
-    def fork(self, slots: int) -> LanguageModel:
-        """The same weights and held KV, with slots and pins of its own; seeds go on being drawn from one source."""
+    def fork(self, slots: int = 1) -> LanguageModel:
+        """The same weights and held KV, with slots and pins of its own; seeds go on being drawn from one source.
+
+        One slot is enough for what is built and checked beside the requests; ``join`` then gives it those of a model
+        that serves.
+        """
         fork = LanguageModel(
             self.engine.fork(slots),
             self.tokenizer,
@@ -288,8 +293,33 @@ class LanguageModel:
         fork._step_cost = self._step_cost
         return fork
 
+    def join(self, serving: LanguageModel) -> None:
+        """Run requests in the slots of another model over the same weights, and give up those of its own.
+
+        Streams of both then decode in one batch: in slots of their own, each of the two would wait for the other's
+        steps. Requests of its own that run now fail.
+
+        Args:
+            serving: Each of the two may be closed before the other.
+
+        Raises:
+            EngineError: ``serving`` is closed.
+        """
+        if self.scheduler is serving.scheduler:
+            return
+        own, self.scheduler = self.scheduler, serving.scheduler.share()
+        self.engine = serving.engine
+        own.close()
+
+    def shares_weights(self, other: LanguageModel) -> bool:
+        """Whether one is a fork of the other; a model that was loaded anew may claim the same weights only."""
+        return self.kv is other.kv
+
     def close(self) -> None:
-        """Free the KV state; requests that run fail. Idempotent."""
+        """Free the KV state; requests that run in slots of its own fail. Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
         self.scheduler.close()
         for pin in self._pins:
             pin.release()

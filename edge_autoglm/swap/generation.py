@@ -86,6 +86,15 @@ class Generation:
         """Whether its model is closed."""
         return self._freed
 
+    def join(self, serving: Generation) -> None:
+        """Before users' requests come: over the same weights, they decode in one batch with those of ``serving``.
+
+        Args:
+            serving: Leased by the caller.
+        """
+        if self.model.shares_weights(serving.model):
+            self.model.join(serving.model)
+
     def acquire(self) -> None:
         """Take a lease; ``DoubleBuffer.lease`` does so for requests.
 

@@ -135,7 +135,7 @@ def check(
         EdgeAutoGLMError: The active generation is closed.
     """
     # A fork has slots of its own: the check takes none from the requests.
-    with closing(active.model.fork(slots=1)) as reference:
+    with closing(active.model.fork()) as reference:
         case = _Case(candidate, active, reference, policy, clock)
         report = HealthReport((), {})
         for parts in _stages(case):
@@ -166,7 +166,7 @@ def _stages(case: _Case) -> tuple[tuple[_Check, ...], ...]:
 def _shares_model(case: _Case) -> bool:
     """Whether weights cannot differ: one that was loaded anew may claim them only."""
     candidate, active = case.candidate.model, case.active.model
-    return same_model(candidate, active) and candidate.kv is active.kv
+    return same_model(candidate, active) and candidate.shares_weights(active)
 
 
 def _part(part: _Check, case: _Case) -> HealthReport:

@@ -218,6 +218,7 @@ class Swapper:
         self._traffic.watch(trial)
         try:
             self._propose(attempt)
+            attempt.candidate.join(attempt.active)
             self._buffer.begin_canary(attempt.candidate, policy.share, attempt.active)
             ticket.wake.wait(policy.max_seconds)
             still_on = self._buffer.canary is attempt.candidate
@@ -246,6 +247,7 @@ class Swapper:
             try:
                 self._propose(attempt)
                 self._ledger.activate(number, attempt.metrics)
+                attempt.candidate.join(attempt.active)
                 before = self._baseline.means
                 outcome = self._buffer.swap(attempt.candidate, expected=attempt.active)
             except EdgeAutoGLMError as error:  # raised before the pointer moves, so the candidate is still ours

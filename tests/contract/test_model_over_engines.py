@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from edge_autoglm.errors import EngineError
 from edge_autoglm.runtime.model import LanguageModel, ModelLimits
 from edge_autoglm.runtime.text.tokenizer import Tokenizer
 from edge_autoglm.values import SamplingParams
@@ -107,3 +108,25 @@ def test_a_fork_that_shares_the_held_kv_gives_the_same_answers(engine_factory: A
     assert answers(fork) == expected
     fork.close()
     assert fork.kv.stats.pinned_bytes == 0
+
+
+def test_models_that_share_slots_answer_alike_and_close_in_any_order(engine_factory: Any) -> None:
+    serving = new_model(engine_factory)
+    expected = answers(serving)
+    joined = serving.fork()
+    joined.join(serving)
+    joined.join(serving)  # a second time changes nothing
+    assert joined.engine is serving.engine
+    assert answers(joined) == answers(serving) == expected
+    third = joined.fork()
+    third.join(joined)
+    joined.close()
+    joined.close()  # idempotent: it gives up its share once
+    assert answers(serving) == expected
+    serving.close()
+    assert answers(third) == expected
+    third.close()
+    with pytest.raises(EngineError, match="closed"):
+        answers(third)
+    with pytest.raises(EngineError, match="closed"):
+        serving.fork().join(serving)

@@ -47,6 +47,7 @@ class Scheduler:
         self._running: list[Running] = []
         self._free = set(range(engine.facts.slots))
         self._thread: threading.Thread | None = None
+        self._owners = 1
         self._closed = False
 
     @property
@@ -77,9 +78,24 @@ class Scheduler:
             self._changed.notify_all()
         return job
 
-    def close(self) -> None:
-        """End all jobs with an error and free the engine; idempotent. Waits for the step that runs."""
+    def share(self) -> Scheduler:
+        """This one, which from now on has one owner more, each of whom closes it once.
+
+        Raises:
+            EngineError: Closed.
+        """
         with self._lock:
+            if self._closed:
+                raise _closed()
+            self._owners += 1
+        return self
+
+    def close(self) -> None:
+        """End all jobs with an error and free the engine, once its last owner says so. Waits for the step that runs."""
+        with self._lock:
+            self._owners -= 1
+            if self._owners > 0:
+                return
             first, self._closed = not self._closed, True
             thread = self._thread
             self._changed.notify_all()
