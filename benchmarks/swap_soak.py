@@ -14,6 +14,7 @@ import statistics
 import tempfile
 import threading
 import time
+from array import array
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -47,15 +48,16 @@ class Soak:
 
     Attributes:
         outcomes: How often a swap ended in which way; ``altered``, ``failed`` count texts.
-        calm, during: Seconds between two pieces of a stream without and with swaps.
+        calm, during: Seconds between two pieces of a stream without and with swaps; packed, as hundreds of thousands of
+            Python numbers would be the larger part of what memory is seen to grow by.
         swap_seconds: Of each swap, build and check included.
         rss: Bytes after each swap.
         texts: Streams that ended.
     """
 
     outcomes: Counter[str] = field(default_factory=Counter)
-    calm: list[float] = field(default_factory=list)
-    during: list[float] = field(default_factory=list)
+    calm: array[float] = field(default_factory=lambda: array("d"))
+    during: array[float] = field(default_factory=lambda: array("d"))
     swap_seconds: list[float] = field(default_factory=list)
     rss: list[int] = field(default_factory=list)
     texts: int = 0

@@ -9,7 +9,7 @@ from edge_autoglm.runtime.engine import Chunk, Logits
 from edge_autoglm.runtime.engines.fair_lock import FairLock
 from edge_autoglm.runtime.engines.ort_model import OrtModel
 from edge_autoglm.runtime.engines.ort_probe import Probed, probe
-from edge_autoglm.runtime.engines.ort_step import DecodeStep, PrefillStep
+from edge_autoglm.runtime.engines.ort_step import DecodeStep, PrefillStep, empty_logits
 from edge_autoglm.runtime.engines.slot_checks import check_chunks, check_open
 from edge_autoglm.runtime.engines.slot_engine import SlotEngine
 
@@ -31,6 +31,7 @@ class OrtEngine(SlotEngine):
     def __init__(self, model: OrtModel, slots: int, capacity: int, probed: Probed) -> None:
         super().__init__(model, slots, capacity, probed.exact_decode)
         self._probed = probed
+        self._logits = empty_logits(model, slots)
         self._decode: dict[tuple[int, int], DecodeStep] = {}
         self._prefill: dict[int, PrefillStep] = {}
 
@@ -84,7 +85,7 @@ class OrtEngine(SlotEngine):
             return [self._prefill_step(first.slot).run(first, self._lengths[first.slot])]
         low, high = first.slot, chunks[-1].slot + 1
         if (low, high) not in self._decode:
-            self._decode[low, high] = DecodeStep(self._model, self._kv[:, low:high])
+            self._decode[low, high] = DecodeStep(self._model, self._kv[:, low:high], self._logits[low:high])
         tokens = [_RIDER] * (high - low)
         for chunk in chunks:
             tokens[chunk.slot - low] = chunk.tokens[0]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from edge_autoglm.runtime.engine import Chunk, Logits
 from edge_autoglm.runtime.engines.ort_model import OrtModel
-from edge_autoglm.runtime.engines.ort_step import DecodeStep, PrefillStep
+from edge_autoglm.runtime.engines.ort_step import DecodeStep, PrefillStep, empty_logits
 
 KV = npt.NDArray[np.generic]
 
@@ -64,12 +64,12 @@ def _kv(model: OrtModel, rows: int) -> KV:
 
 def _decoded(model: OrtModel, tokens: Sequence[int]) -> _Decoded:
     kv = _kv(model, 1)
-    step = DecodeStep(model, kv)
+    step = DecodeStep(model, kv, empty_logits(model, 1))
     return _Decoded(np.concatenate([step.run([token], [length])[0] for length, token in enumerate(tokens)]), kv)
 
 
 def _pair_agrees(model: OrtModel, tokens: Sequence[Sequence[int]], alone: Sequence[_Decoded]) -> bool:
-    step = DecodeStep(model, _kv(model, 2))
+    step = DecodeStep(model, _kv(model, 2), empty_logits(model, 2))
     return all(
         np.array_equal(np.concatenate(step.run(pair, [length, length])), [row.logits[length] for row in alone])
         for length, pair in enumerate(zip(*tokens, strict=True))
