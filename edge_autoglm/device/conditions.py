@@ -19,7 +19,8 @@ def read_conditions(root: Path = _ROOT) -> dict[str, float]:
 
     - ``battery``: charge, 0..1, of the first battery; ``charging``: 1 while it is not discharging;
     - ``thermal``: temperature of the hottest zone, in units of 100 degrees Celsius;
-    - ``load``: processes that run or wait, mean of a minute, for each core;
+    - ``load``: ``n / (1 + n)`` for ``n`` processes that run or wait, mean of a minute, for each core; within 0..1 like
+      the others, or what was learnt in a busy minute would be far off in the next;
     - ``memory``: share of the RAM that can be allocated.
 
     Args:
@@ -70,6 +71,7 @@ def _thermal(root: Path) -> dict[str, float]:
 def _load(root: Path) -> dict[str, float]:
     fields = read_text(root / "proc/loadavg").split()
     try:
-        return {"load": float(fields[0]) / (os.cpu_count() or 1)}
+        waiting = float(fields[0]) / (os.cpu_count() or 1)
+        return {"load": waiting / (1.0 + waiting)}
     except (IndexError, ValueError):  # not Linux
         return {}

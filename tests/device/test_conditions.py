@@ -31,9 +31,9 @@ def test_everything_that_the_system_says(tmp_path: Path) -> None:
             "proc/meminfo": "MemTotal:  4000 kB\nMemAvailable:  1000 kB\n",
         },
     )
-    cores = os.cpu_count() or 1
+    load = 1.5 / (os.cpu_count() or 1)
     assert read_conditions(root) == pytest.approx(
-        {"battery": 0.64, "charging": 0.0, "thermal": 0.41, "load": 1.5 / cores, "memory": 0.25}, abs=1e-4
+        {"battery": 0.64, "charging": 0.0, "thermal": 0.41, "load": load / (1 + load), "memory": 0.25}, abs=1e-4
     )
 
 
