@@ -57,6 +57,21 @@ def test_chunked_prefill_equals_whole_prefill(engine_factory: Any, sizes: list[i
     assert lengths(engine) == [40, 40, 0, 0]
 
 
+@pytest.mark.parametrize("length", [31, 33, 65, 97])
+def test_a_prompt_of_any_length_equals_its_chunks(engine_factory: Any, length: int) -> None:
+    """Kernels take rows by the tile, and one that is left over as a decode step."""
+    engine = engine_factory(slots=2, capacity=128)
+    tokens = [int(token) for token in np.random.default_rng(9).integers(3, 300, size=length)]
+    whole = logits_of(engine, 0, tokens)
+    parts = [
+        logits_of(engine, 1, tokens[begin:end]) for begin, end in ((0, 16), (16, length - 2), (length - 2, length))
+    ]
+    assert np.array_equal(whole, np.concatenate(parts))
+    engine.truncate(1, 0)
+    [last] = engine.forward([Chunk(1, tokens)])
+    assert np.array_equal(whole[-1:], last)
+
+
 def test_decode_steps_equal_prefill_up_to_rounding(engine_factory: Any) -> None:
     """A chunk of one token may be summed in another order, no more than that."""
     engine = engine_factory()
