@@ -70,16 +70,22 @@ class Template:
         try:
             return self._collect(variables)
         except _InputRefusedError as error:
-            raise TemplateError(f"{self.name}{_line(error)} refuses its input: {error}", "Change the input.") from error
+            raise self._error(error, f"refuses its input: {error}", "Change the input.") from error
         except jinja2.UndefinedError as error:
-            cause = f"{self.name}{_line(error)} uses something undefined: {error}"
-            raise TemplateError(cause, "Correct the name, or pass the variable.") from error
+            cure = "Correct the name, or pass the variable."
+            raise self._error(error, f"uses something undefined: {error}", cure) from error
         except SecurityError as error:
-            raise TemplateError(f"{self.name}{_line(error)} leaves the sandbox: {error}", _FIX) from error
+            raise self._error(error, f"leaves the sandbox: {error}", _FIX) from error
         except (MemoryError, TemplateError):
             raise
         except Exception as error:  # an expression in a template can raise anything
-            raise TemplateError(f"{self.name}{_line(error)} failed: {type(error).__name__}: {error}", _FIX) from error
+            raise self._error(error, f"failed: {type(error).__name__}: {error}", _FIX) from error
+
+    def _error(self, error: BaseException, problem: str, cure: str) -> TemplateError:
+        """Names the template, and its line where that is known."""
+        line = _line(error)
+        where = self.name if line is None else f"{self.name}, line {line}"
+        return TemplateError(f"{where} {problem}", cure, field=self.name, line=line)
 
     def _collect(self, variables: dict[str, object]) -> str:
         """Render piece by piece, so that runaway output is stopped before it fills the memory."""
@@ -88,7 +94,7 @@ class Template:
         for piece in self._compiled.generate(variables):
             room -= len(piece)
             if room < 0:
-                raise TemplateError(f"{self.name} produces more than {MAX_OUTPUT} characters", _FIX)
+                raise TemplateError(f"{self.name} produces more than {MAX_OUTPUT} characters", _FIX, field=self.name)
             pieces.append(piece)
         return "".join(pieces)
 
@@ -109,16 +115,20 @@ def compile_template(source: str, name: str) -> Template:
     except jinja2.TemplateSyntaxError as error:
         raise _syntax_error(error, name) from error
     except (RecursionError, OverflowError, ValueError) as error:
-        raise TemplateError(f"{name} cannot be compiled: {type(error).__name__}: {error}", _FIX) from error
+        cause = f"{name} cannot be compiled: {type(error).__name__}: {error}"
+        raise TemplateError(cause, _FIX, field=name) from error
 
 
 def undeclared_variables(source: str, name: str) -> frozenset[str]:
     """Names that the template takes from its caller.
 
     Raises:
-        TemplateError: The source has a syntax error.
+        TemplateError: The source has a syntax error, or uses a filter that there is not.
     """
-    return frozenset(meta.find_undeclared_variables(_parse(source, name)))
+    try:
+        return frozenset(meta.find_undeclared_variables(_parse(source, name)))
+    except jinja2.TemplateSyntaxError as error:  # an unknown filter or test
+        raise _syntax_error(error, name) from error
 
 
 def constants(source: str, name: str) -> tuple[str | int, ...]:
@@ -137,7 +147,7 @@ def _parse(source: str, name: str) -> nodes.Template:
     except jinja2.TemplateSyntaxError as error:
         raise _syntax_error(error, name) from error
     except RecursionError as error:
-        raise TemplateError(f"{name} is nested too deeply", _FIX) from error
+        raise TemplateError(f"{name} is nested too deeply", _FIX, field=name) from error
 
 
 def _environment() -> _Environment:
@@ -171,15 +181,16 @@ def _to_json(
 
 
 def _syntax_error(error: jinja2.TemplateSyntaxError, name: str) -> TemplateError:
-    return TemplateError(f"{name}, line {error.lineno} has a syntax error: {error.message}", _FIX)
+    cause = f"{name}, line {error.lineno} has a syntax error: {error.message}"
+    return TemplateError(cause, _FIX, field=name, line=error.lineno)
 
 
-def _line(error: BaseException) -> str:
-    """Line of the template at which the error arose, ready to follow its name; empty if unknown."""
+def _line(error: BaseException) -> int | None:
+    """Line of the template at which the error arose; ``None`` if unknown."""
     line: int | None = None
     traceback = error.__traceback__
     while traceback is not None:
         if traceback.tb_frame.f_code.co_filename == "<template>":
             line = traceback.tb_lineno
         traceback = traceback.tb_next
-    return "" if line is None else f", line {line}"
+    return line

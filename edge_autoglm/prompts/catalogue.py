@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from edge_autoglm.errors import TaskFileError, UnknownTask
+from edge_autoglm.prompts.fields import read_fields
 from edge_autoglm.prompts.loader import load_task
 from edge_autoglm.prompts.task import Task
 
@@ -38,7 +39,14 @@ class Catalogue:
             TaskFileError: A file is malformed, or two tasks have the same name.
             TemplateError: A template is.
         """
-        return cls(load_task(path) for path in paths)
+        tasks: dict[str, Task] = {}
+        for path in paths:
+            task = load_task(path)
+            if task.name in tasks:
+                name = read_fields(path).at("name")
+                raise name.error(f"{task.name!r} is the name of {tasks[task.name].file} too", "Rename one of them.")
+            tasks[task.name] = task
+        return cls(tasks.values())
 
     @property
     def tasks(self) -> tuple[Task, ...]:

@@ -12,7 +12,9 @@ Two rules:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +23,8 @@ import yaml
 from edge_autoglm.errors import TaskFileError
 from edge_autoglm.prompts.text import unusable
 
+_WHOLE = "the file"
+_STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 _TAG = "tag:yaml.org,2002:"
 _READABLE_AS_TEXT = frozenset(_TAG + kind for kind in ("str", "int", "float", "bool", "timestamp", "value", "merge"))
 
@@ -41,8 +45,31 @@ class Field:
 
     def error(self, problem: str, cure: str) -> TaskFileError:
         """An error about this field: ``problem`` goes on where its name stops."""
-        line = self.node.start_mark.line + 1
-        return TaskFileError(f"{self.file}: {self.path or 'the file'} {problem} (line {line})", cure)
+        cause = f"{self.file}: {self.path or _WHOLE} {problem} (line {self.line})"
+        return TaskFileError(cause, cure, field=self.path, line=self.line)
+
+    @property
+    def line(self) -> int:
+        """Where it begins, from 1."""
+        return int(self.node.start_mark.line) + 1
+
+    def line_within(self, line: int) -> int:
+        """The file's line of a line of this text, both from 1; that of its beginning where YAML joins lines."""
+        literal = isinstance(self.node, yaml.ScalarNode) and self.node.style == "|"
+        return self.line + line if literal else self.line
+
+    def at(self, path: str) -> Field:
+        """What stands at a path below this one, as ``messages[1].content``; this field where there is nothing."""
+        found: Field | None = self
+        for name, index in _STEP.findall(path):
+            if found is not None:
+                found = found._child(name, index)
+        return self if found is None else found
+
+    def _child(self, name: str, index: str) -> Field | None:
+        if index and isinstance(self.node, yaml.SequenceNode) and int(index) < len(self.node.value):
+            return self.items(at_least=0)[int(index)]
+        return self.entries().get(name) if name and isinstance(self.node, yaml.MappingNode) else None
 
     def mapping(self, required: Collection[str], optional: Collection[str] = ()) -> dict[str, Field]:
         """The entries of a mapping with given keys.
@@ -158,22 +185,47 @@ def read_fields(path: Path) -> Field:
         TaskFileError: It cannot be read, is no YAML, or is empty.
     """
     try:
-        node = yaml.compose(path.read_bytes(), Loader=yaml.SafeLoader)
+        content = path.read_bytes()
     except OSError as error:
-        cause = f"{path.name}: the file cannot be read: {error.strerror or error}"
+        cause = f"{path.name}: {_WHOLE} cannot be read: {error.strerror or error}"
         raise TaskFileError(cause, f"Check that {path} exists and may be read.") from error
-    except yaml.MarkedYAMLError as error:
-        line = "" if error.problem_mark is None else f" (line {error.problem_mark.line + 1})"
-        cause = f"{path.name}: the file is not YAML: {error.problem or error.context}{line}"
-        raise TaskFileError(cause, "Correct the indentation or the quoting there.") from error
-    except yaml.reader.ReaderError as error:
-        cause = f"{path.name}: the file is not text: {error.reason} at position {error.position}"
-        raise TaskFileError(cause, "Save it as UTF-8, without control characters.") from error
-    except RecursionError as error:
-        raise TaskFileError(f"{path.name}: the file is nested too deeply", "Flatten it.") from error
+    try:
+        node = yaml.compose(content, Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise _unparsable(path.name, content, error) from error
     if node is None:
-        raise TaskFileError(f"{path.name}: the file is empty", "Write a task into it.")
+        raise _error(path.name, "is empty", 1, "Write a task into it.")
     return Field(path.name, "", node)
+
+
+def _unparsable(name: str, content: bytes, error: Exception) -> TaskFileError:
+    if isinstance(error, yaml.MarkedYAMLError):
+        mark = error.problem_mark or error.context_mark
+        line = 1 if mark is None else mark.line + 1
+        cure = "Correct the indentation or the quoting there."
+        return _error(name, f"is not YAML: {error.problem or error.context}", line, cure)
+    if isinstance(error, yaml.reader.ReaderError):
+        # A position of bytes where they are no UTF-8, of characters where one may not be in YAML.
+        read = content if isinstance(error.character, bytes) else content.decode("utf-8", "replace").encode("utf-32-le")
+        width = 1 if isinstance(error.character, bytes) else 4
+        line = read[: width * error.position].count(b"\n") + 1
+        return _error(name, f"is not text: {error.reason}", line, "Save it as UTF-8, without control characters.")
+    return _error(name, "is nested too deeply", _deepest_line(content), "Flatten it.")
+
+
+def _deepest_line(content: bytes) -> int:
+    """Where the nesting is deepest; the parser, unlike what builds on it, takes any depth."""
+    depth, deepest, line = 0, 0, 1
+    with suppress(yaml.YAMLError):
+        for event in yaml.parse(content, Loader=yaml.SafeLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > deepest:
+                deepest, line = depth, getattr(event.start_mark, "line", 0) + 1
+    return line
+
+
+def _error(name: str, problem: str, line: int, cure: str) -> TaskFileError:
+    return TaskFileError(f"{name}: {_WHOLE} {problem} (line {line})", cure, line=line)
 
 
 def _kind(node: yaml.Node) -> str:
