@@ -34,3 +34,8 @@ def _parts(word: str) -> list[str]:
     if len(word) > 2 and _UNSPACED_START.match(word):
         return [word[start : start + 2] for start in range(len(word) - 1)]
     return [word]
+
+
+def word_sequence(text: str) -> list[str]:
+    """The words of a text in their order, as they are hashed."""
+    return [part for word in _WORD.findall(text.lower()) for part in _parts(word)]

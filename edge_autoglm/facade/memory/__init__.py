@@ -1,0 +1,1 @@
+"""Conversations that are remembered, within a token budget."""

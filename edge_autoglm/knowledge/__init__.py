@@ -1,0 +1,1 @@
+"""What an app keeps on the device for its prompts: solved examples, documents, conversations, facts."""
