@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from edge_autoglm.errors import EngineError, StateDamaged, StateError
 from edge_autoglm.runtime.kv.store import HeldSegment
+from edge_autoglm.runtime.kv.virtual_tokens import VIRTUAL
 
 SCHEMA_VERSION = 1
 _MAGIC = b"EAGLM-KV"
@@ -182,7 +183,7 @@ def _check_key(found: PackKey, wanted: PackKey) -> None:
 
 def _parse_segment(*, tokens: Any, begin: Any, length: Any, parent: Any, token_axes: Any, arrays: Any) -> SegmentEntry:
     entry = SegmentEntry(
-        tokens=_naturals(tokens, _TOKEN_LIMIT),
+        tokens=tuple(_token_id(token) for token in _listed(tokens)),
         begin=_natural(begin),
         length=_natural(length),
         parent=None if parent is None else _natural(parent),
@@ -214,9 +215,18 @@ def _natural(value: Any, limit: int = 2**63) -> int:
 
 
 def _naturals(values: Any, limit: int = 2**63) -> tuple[int, ...]:
+    return tuple(_natural(value, limit) for value in _listed(values))
+
+
+def _token_id(value: Any) -> int:
+    """Of the vocabulary, or a virtual one."""
+    return int(value) if type(value) is int and value in VIRTUAL else _natural(value, _TOKEN_LIMIT)
+
+
+def _listed(values: Any) -> list[Any]:
     if not isinstance(values, list):
         raise damaged("a list in its header is none")
-    return tuple(_natural(value, limit) for value in values)
+    return values
 
 
 def _check_tree(entries: Sequence[SegmentEntry]) -> None:

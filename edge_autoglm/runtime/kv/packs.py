@@ -97,7 +97,7 @@ def load_pack(path: Path, key: PackKey, store: KVStore) -> PackOutcome:
         with path.open("rb") as file:
             entries = read_header(file, os.fstat(file.fileno()).st_size, key)
             _check_room(entries, store)
-            held = [_read_segment(file, entry, key.engine) for entry in entries]
+            held = [read_segment(file, entry, key.engine) for entry in entries]
         store.restore(held)
     except OSError as error:
         return PackOutcome(0, f"the KV pack {path} cannot be read: {error.strerror or error}")
@@ -114,14 +114,18 @@ def _check_room(entries: Sequence[SegmentEntry], store: KVStore) -> None:
         raise StateError(f"it needs {needed} bytes, the KV budget leaves {room}", COMPUTE_ANEW)
 
 
-def _read_segment(file: BinaryIO, entry: SegmentEntry, fingerprint: str) -> HeldSegment:
+def read_segment(file: BinaryIO, entry: SegmentEntry, fingerprint: str) -> HeldSegment:
+    """Read the next segment; ``read_header`` made sure that they lie in the order of their entries, without gaps.
+
+    Raises:
+        StateDamaged: An array fails its checksum, or the file ends.
+    """
     arrays = tuple(_read_array(file, array) for array in entry.arrays)
     segment = KVSegment(fingerprint, entry.begin, entry.length, arrays, entry.token_axes)
     return HeldSegment(np.array(entry.tokens, dtype=np.int64), segment, entry.parent)
 
 
 def _read_array(file: BinaryIO, entry: ArrayEntry) -> npt.NDArray[np.generic]:
-    """Read the next array; ``read_header`` made sure that they lie in this order without gaps."""
     array: npt.NDArray[np.generic] = np.empty(entry.shape, dtype=np.dtype(entry.dtype))
     memory = raw_bytes(array)
     if file.readinto(memory) != len(memory):  # type: ignore[attr-defined]

@@ -141,10 +141,11 @@ class KVStore:
         """What is held of a prompt; part of a segment is used where the prompt departs from it.
 
         Returns:
-            ``None`` if nothing can be skipped. At least ``MIN_REST`` tokens are left to run.
+            ``None`` if nothing can be skipped. At least ``MIN_REST`` tokens are left to run, or what stands behind
+            virtual ones, which cannot run.
         """
         prompt = _array(tokens)
-        usable = prompt[: max(len(prompt) - MIN_REST, 0)]
+        usable = prompt[: max(len(prompt) - MIN_REST, np.count_nonzero(prompt < 0))]
         with self._lock:
             match = self._tree.match(usable)
             self._lookups += 1

@@ -1,0 +1,1 @@
+"""Soft prompts trained elsewhere (PEFT prompt tuning) become variants of a bundle."""
