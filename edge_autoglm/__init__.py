@@ -19,16 +19,25 @@ if TYPE_CHECKING:
     from edge_autoglm.bundle.bundle import Bundle
     from edge_autoglm.constraints import Choice, JsonSchema, Regex
     from edge_autoglm.errors import EdgeAutoGLMError
+    from edge_autoglm.evolve.optimizer import Evolved, PromptOptimizer
+    from edge_autoglm.evolve.settings import EvolveSettings
     from edge_autoglm.export.pipeline import export_model
     from edge_autoglm.facade.config import RuntimeConfig
+    from edge_autoglm.facade.memory.conversation import Conversation
     from edge_autoglm.facade.runtime import Runtime
     from edge_autoglm.facade.sampling import Samples
     from edge_autoglm.facade.stats import RuntimeStats
+    from edge_autoglm.facade.tools.limits import ToolLimits
+    from edge_autoglm.facade.tools.outcome import ToolCall, ToolReply
+    from edge_autoglm.facade.tools.tool import Tool
+    from edge_autoglm.knowledge.embedding import Embedder
+    from edge_autoglm.knowledge.examples import Example
     from edge_autoglm.learn.experiments.experiment import Experiment
     from edge_autoglm.learn.policies import make_policy
     from edge_autoglm.learn.policy import VariantPolicy
     from edge_autoglm.learn.rewards.price import RewardPrice
     from edge_autoglm.learn.rewards.signals import Accepted, Edited, Preferred, Retried, Stars, Thumbs
+    from edge_autoglm.learn.routing.router import Route
     from edge_autoglm.runtime.engines.scripted_engine import ScriptedEngine
     from edge_autoglm.sampling_params import AdaptiveTemperature, SamplingParams
     from edge_autoglm.swap.health import HealthPolicy
@@ -59,11 +68,16 @@ __all__ = [
     "Cancelled",
     "Choice",
     "Completion",
+    "Conversation",
     "Decision",
     "DrainPolicy",
     "DrainTimedOut",
     "EdgeAutoGLMError",
     "Edited",
+    "Embedder",
+    "EvolveSettings",
+    "Evolved",
+    "Example",
     "Experiment",
     "Explanation",
     "FeedbackOutcome",
@@ -73,12 +87,14 @@ __all__ = [
     "Preferred",
     "Priority",
     "Progress",
+    "PromptOptimizer",
     "Regex",
     "Rejected",
     "Reply",
     "Retried",
     "RewardPrice",
     "RolledBack",
+    "Route",
     "Runtime",
     "RuntimeConfig",
     "RuntimeStats",
@@ -94,6 +110,10 @@ __all__ = [
     "Thumbs",
     "Timings",
     "TokenLogprob",
+    "Tool",
+    "ToolCall",
+    "ToolLimits",
+    "ToolReply",
     "TripwirePolicy",
     "Usage",
     "VariantPolicy",
@@ -110,11 +130,16 @@ _HOME = {
     "Cancelled": "edge_autoglm.swap.outcome",
     "Choice": "edge_autoglm.constraints",
     "Completion": "edge_autoglm.values",
+    "Conversation": "edge_autoglm.facade.memory.conversation",
     "Decision": "edge_autoglm.values",
     "DrainPolicy": "edge_autoglm.swap.policy",
     "DrainTimedOut": "edge_autoglm.swap.outcome",
     "EdgeAutoGLMError": "edge_autoglm.errors",
     "Edited": "edge_autoglm.learn.rewards.signals",
+    "Embedder": "edge_autoglm.knowledge.embedding",
+    "EvolveSettings": "edge_autoglm.evolve.settings",
+    "Evolved": "edge_autoglm.evolve.optimizer",
+    "Example": "edge_autoglm.knowledge.examples",
     "Experiment": "edge_autoglm.learn.experiments.experiment",
     "Explanation": "edge_autoglm.values",
     "FeedbackOutcome": "edge_autoglm.values",
@@ -124,12 +149,14 @@ _HOME = {
     "Preferred": "edge_autoglm.learn.rewards.signals",
     "Priority": "edge_autoglm.values",
     "Progress": "edge_autoglm.values",
+    "PromptOptimizer": "edge_autoglm.evolve.optimizer",
     "Regex": "edge_autoglm.constraints",
     "Rejected": "edge_autoglm.swap.outcome",
     "Reply": "edge_autoglm.values",
     "Retried": "edge_autoglm.learn.rewards.signals",
     "RewardPrice": "edge_autoglm.learn.rewards.price",
     "RolledBack": "edge_autoglm.swap.outcome",
+    "Route": "edge_autoglm.learn.routing.router",
     "Runtime": "edge_autoglm.facade.runtime",
     "RuntimeConfig": "edge_autoglm.facade.config",
     "RuntimeStats": "edge_autoglm.facade.stats",
@@ -145,6 +172,10 @@ _HOME = {
     "Thumbs": "edge_autoglm.learn.rewards.signals",
     "Timings": "edge_autoglm.values",
     "TokenLogprob": "edge_autoglm.values",
+    "Tool": "edge_autoglm.facade.tools.tool",
+    "ToolCall": "edge_autoglm.facade.tools.outcome",
+    "ToolLimits": "edge_autoglm.facade.tools.limits",
+    "ToolReply": "edge_autoglm.facade.tools.outcome",
     "TripwirePolicy": "edge_autoglm.swap.policy",
     "Usage": "edge_autoglm.values",
     "VariantPolicy": "edge_autoglm.learn.policy",

@@ -16,11 +16,13 @@ Each one names the cause and the cure in one line, so that the command line can 
     |   +-- DamagedBundle            a file is missing, resized or altered
     |   +-- ForeignBundle            not a bundle, or of another schema version
     |   +-- UntrustedBundle          unsigned, signed by a stranger, or altered since
+    |   +-- ForeignSoftPrompt        a soft prompt was computed by another engine
     +-- PromptError              a task file or the input of a request is wrong
     |   +-- TaskFileError            names file and field
     |   +-- TemplateError            undefined variable, syntax, sandbox violation
     |   +-- UnknownTask, UnknownVariant
     |   +-- InputRejected            missing, superfluous or unusable request input
+    |   +-- OutputRejected           the answer is not what the task lets out
     |   +-- PromptTooLong            does not fit the capacity of a KV slot
     +-- EngineError              an engine was asked for something it cannot do
     |   +-- SlotFull                 the KV slot has no room for the tokens
@@ -28,6 +30,7 @@ Each one names the cause and the cure in one line, so that the command line can 
     +-- RequestError             sampling settings out of range, no request slot in time
     |   +-- Overloaded               as many requests wait as may
     |   +-- DeadlineExceeded         no answer in the time that the caller gave
+    +-- ToolError                a function cannot be a tool: no types, no docstring, a name that is taken
     +-- FeedbackError
     |   +-- UnknownDecision          the id was never handed out, or its record is gone
     |   +-- InvalidReward            NaN, infinite or outside 0..1
@@ -37,6 +40,8 @@ Each one names the cause and the cure in one line, so that the command line can 
     |   +-- StateDamaged
     +-- PolicyError              a policy's setting is out of range, or it was given no arms
     +-- ExperimentError          an experiment, or the file of them, is wrong; names both, and the line
+    +-- EvolveError              a search for prompts cannot run as asked: settings, examples, budget
+    |   +-- ExamplesFileError        a file of labelled examples is wrong; names file and line
     +-- SwapError                no generation to roll back to, runtime closed
     +-- MissingDependency        an optional package is needed; says which extra brings it
 """
@@ -113,8 +118,24 @@ class UntrustedBundle(BundleError):
     """The bundle is not signed by a key that is trusted here, or was altered since."""
 
 
+class ForeignSoftPrompt(BundleError):
+    """A soft prompt's KV was computed by another engine than the one that is to go on behind it."""
+
+
 class PromptError(EdgeAutoGLMError):
-    """A task file or the input of a request is wrong."""
+    """A task file or the input of a request is wrong.
+
+    Args:
+        cause: See the base class.
+        cure: See the base class.
+        field: The field of a task file, as ``variants[2].prompt``, where that is what is wrong.
+        line: Its line there, from 1.
+    """
+
+    def __init__(self, cause: str, cure: str, *, field: str = "", line: int | None = None) -> None:
+        super().__init__(cause, cure)
+        self.field = field
+        self.line = line
 
 
 class TaskFileError(PromptError):
@@ -135,6 +156,20 @@ class UnknownVariant(PromptError):
 
 class InputRejected(PromptError):
     """A request's input is missing, superfluous or unusable."""
+
+
+class OutputRejected(PromptError):
+    """An answer is not what the task lets out.
+
+    Args:
+        cause: See the base class.
+        cure: See the base class.
+        decision_id: Of the request; feedback for it tells the learner that its variant answers badly.
+    """
+
+    def __init__(self, cause: str, cure: str, decision_id: str = "") -> None:
+        super().__init__(cause, cure)
+        self.decision_id = decision_id
 
 
 class PromptTooLong(PromptError):
@@ -163,6 +198,10 @@ class Overloaded(RequestError):
 
 class DeadlineExceeded(RequestError):
     """There was no answer in the time that the caller gave."""
+
+
+class ToolError(EdgeAutoGLMError):
+    """A function cannot be a tool; the cause names it and its parameter."""
 
 
 class FeedbackError(EdgeAutoGLMError):
@@ -199,6 +238,14 @@ class PolicyError(EdgeAutoGLMError):
 
 class ExperimentError(EdgeAutoGLMError):
     """An experiment or the file of them is wrong; the cause names file, line and experiment."""
+
+
+class EvolveError(EdgeAutoGLMError):
+    """A search for prompts cannot run as it was asked: settings, examples or budget."""
+
+
+class ExamplesFileError(EvolveError):
+    """A file of labelled examples is wrong; the cause names file and line."""
 
 
 class SwapError(EdgeAutoGLMError):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from edge_autoglm.bundle.checksums import digest_of, hash_files
 from edge_autoglm.bundle.manifest import MANIFEST_NAME, EngineEntry, FileEntry, Manifest
@@ -22,6 +23,7 @@ CHAT_TEMPLATE = "chat_template.jinja"
 ENGINE_FOLDER = "engine/"
 PROMPT_FOLDER = "prompts/"
 TASK_SUFFIX = ".yaml"
+_SOFT_PROMPTS = "soft_prompts/"
 
 _COPY_AGAIN = "Copy the bundle again from where it came, or export it again."
 
@@ -161,8 +163,15 @@ class Bundle:
         engines = [dataclasses.asdict(entry) for entry in self.manifest.engines]
         return digest_of(self.manifest.files, (dataclasses.asdict(self.manifest.model), engines))
 
-    def derive(self, out: Path, task_files: Sequence[Path], progress: Progress = silent) -> Bundle:
-        """Write a bundle with the same engine and tokenizer and other prompts.
+    def derive(
+        self,
+        out: Path,
+        task_files: Sequence[Path],
+        progress: Progress = silent,
+        *,
+        soft_prompts: Mapping[str, bytes] = MappingProxyType({}),
+    ) -> Bundle:
+        """Write a bundle with the same engine, tokenizer and soft prompts, and other prompts.
 
         Files that stay the same are hard links, so that this costs next to no space; copies where links are impossible.
 
@@ -170,6 +179,7 @@ class Bundle:
             out: Folder of the new bundle.
             task_files: Its task files; they keep their names.
             progress: Stage ``hashing``, in bytes.
+            soft_prompts: Files of soft prompts to add, by name; one of the same name is replaced.
 
         Raises:
             TaskFileError: A task file cannot be read, is not named ``*.yaml``, or two have one name.
@@ -179,15 +189,21 @@ class Bundle:
         from edge_autoglm.bundle.writer import BundleWriter  # it returns bundles, so it imports this module
 
         prompts = _read_task_files(task_files)
-        kept = [entry for entry in self.manifest.files if not entry.path.startswith(PROMPT_FOLDER)]
+        added = {soft_prompt_file(name): content for name, content in soft_prompts.items()}
+        added |= {PROMPT_FOLDER + name: content for name, content in prompts.items()}
+        kept = [
+            entry
+            for entry in self.manifest.files
+            if not entry.path.startswith(PROMPT_FOLDER) and entry.path not in added
+        ]
         with _reading(self.root):
             for entry in kept:
                 _check_size(self.root, entry)
         with BundleWriter(out) as writer:
             for entry in kept:
                 writer.link(self.root / entry.path, entry)
-            for name, content in prompts.items():
-                writer.path(PROMPT_FOLDER + name).write_bytes(content)
+            for path, content in added.items():
+                writer.path(path).write_bytes(content)
             return writer.commit(
                 model=self.manifest.model,
                 engines=self.manifest.engines,
@@ -198,6 +214,11 @@ class Bundle:
 
     def _lists(self, rel: str) -> bool:
         return any(entry.path == rel for entry in self.manifest.files)
+
+
+def soft_prompt_file(name: str) -> str:
+    """Path, within a bundle, of the soft prompt of a name."""
+    return f"{_SOFT_PROMPTS}{name}.kv"
 
 
 @contextmanager

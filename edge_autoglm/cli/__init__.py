@@ -9,7 +9,20 @@ import click
 
 from edge_autoglm.errors import EdgeAutoGLMError
 
-_COMMANDS = ("export", "verify", "sign", "inspect", "run", "chat", "bench", "learn", "demo", "doctor")
+_COMMANDS = (
+    "export",
+    "verify",
+    "sign",
+    "inspect",
+    "run",
+    "chat",
+    "bench",
+    "evolve",
+    "learn",
+    "prompts",
+    "demo",
+    "doctor",
+)
 
 
 class _LazyGroup(click.Group):

@@ -11,10 +11,13 @@ import numpy as np
 from edge_autoglm.errors import InputRejected
 from edge_autoglm.facade.futures import then
 from edge_autoglm.prompts import Task, Variant
-from edge_autoglm.runtime.model import LanguageModel, Urgency
+from edge_autoglm.prompts.calibration import calibrated
+from edge_autoglm.prompts.retrieved import NOTHING, Retrieved
+from edge_autoglm.runtime.model import LanguageModel
 from edge_autoglm.runtime.requests.output import Output
 from edge_autoglm.runtime.requests.score import Scores
 from edge_autoglm.runtime.requests.stream import TokenStream
+from edge_autoglm.runtime.urgency import Urgency
 from edge_autoglm.swap.asking import render_request, score_request
 from edge_autoglm.values import Timings, Usage
 
@@ -31,19 +34,29 @@ class Answer:
 
 
 def submit_answer(
-    model: LanguageModel, task: Task, variant: Variant, inputs: Mapping[str, str], urgency: Urgency
+    model: LanguageModel,
+    task: Task,
+    variant: Variant,
+    inputs: Mapping[str, str],
+    urgency: Urgency,
+    retrieved: Retrieved = NOTHING,
 ) -> Future[Answer]:
     """Answer a whole request."""
     if task.kind == "classify":
-        prompt = render_request(model, task, variant, inputs)
+        prompt = render_request(model, task, variant, inputs, retrieved)
         scores = score_request(model, task, variant, prompt, urgency)
-        return then(scores, lambda scores: _most_probable(task, scores))
-    stream = stream_answer(model, task, variant, inputs, urgency)  # whoever drops it cancels the request
+        return then(scores, lambda scores: _most_probable(task, variant, scores))
+    stream = stream_answer(model, task, variant, inputs, urgency, retrieved)  # whoever drops it cancels the request
     return then(stream.future, lambda _: Answer(stream.read().strip(), None, {}, stream.usage, stream.timings))
 
 
 def stream_answer(
-    model: LanguageModel, task: Task, variant: Variant, inputs: Mapping[str, str], urgency: Urgency
+    model: LanguageModel,
+    task: Task,
+    variant: Variant,
+    inputs: Mapping[str, str],
+    urgency: Urgency,
+    retrieved: Retrieved = NOTHING,
 ) -> TokenStream:
     """Answer a request piece by piece.
 
@@ -52,7 +65,7 @@ def stream_answer(
     """
     if task.kind == "classify":
         raise InputRejected(f"task {task.name} answers with a label, there is nothing to stream", "Use run instead.")
-    prompt = model.encode_prompt(render_request(model, task, variant, inputs))
+    prompt = model.encode_prompt(render_request(model, task, variant, inputs, retrieved), variant.soft_prompt)
     return model.stream(prompt, variant.sampling, urgency)
 
 
@@ -66,8 +79,8 @@ def is_deterministic(task: Task, variant: Variant) -> bool:
     return task.kind == "classify" or variant.sampling.greedy
 
 
-def _most_probable(task: Task, scores: Scores) -> Answer:
-    joint = np.asarray(scores.logprobs)
+def _most_probable(task: Task, variant: Variant, scores: Scores) -> Answer:
+    joint = calibrated(task, variant, scores.logprobs)
     normalised = joint - np.logaddexp.reduce(joint)
     label = task.labels[int(joint.argmax())]
     by_label = dict(zip(task.labels, normalised.tolist(), strict=True))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from edge_autoglm.learn.context import ContextValue
-from edge_autoglm.runtime.model import Urgency
+from edge_autoglm.prompts.retrieved import NOTHING, Retrieved
+from edge_autoglm.runtime.urgency import Urgency
 
 Context = Mapping[str, ContextValue]
 
@@ -23,6 +24,7 @@ class Asked:
         session: Whose request it is: all of one session are treated alike by canaries and experiments. ``None`` treats
             each request for itself.
         urgency: When it is served.
+        retrieved: What the variant that answers shows besides the inputs; filled in once that is chosen.
     """
 
     task: str
@@ -31,3 +33,4 @@ class Asked:
     variant: str | None
     session: str | None
     urgency: Urgency
+    retrieved: Retrieved = field(default=NOTHING)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge_autoglm.errors import RequestError
+from edge_autoglm.knowledge.embedding import Embedder
 from edge_autoglm.learn.policy import VariantPolicy
 from edge_autoglm.learn.rewards.price import FREE, RewardPrice
 from edge_autoglm.swap.policy import SwapPolicy
@@ -45,6 +46,10 @@ class RuntimeConfig:
         trusted_keys: Public keys (``edge-autoglm sign`` prints them), one of which must have signed whatever bundle is
             opened; ``None`` takes unsigned ones. Needs the extra ``signing``.
         swap_policy: What a standby generation must show at each stage before and after it goes live; or a policy file.
+        embedder: Turns texts into vectors, so that examples, passages and facts are found by meaning too.
+        example_bytes: Solved examples that are kept, as UTF-8; the oldest make room.
+        document_bytes: Documents likewise.
+        memory_bytes: Turns of conversations likewise, and facts; for each of the two.
         experiments: A file of experiments, followed while the runtime is open; see ``facade/experiments_file.py``.
     """
 
@@ -68,11 +73,16 @@ class RuntimeConfig:
     trusted_keys: tuple[str, ...] | None = None
     swap_policy: SwapPolicy | str | Path = field(default_factory=SwapPolicy)
     experiments: str | Path | None = None
+    embedder: Embedder | None = None
+    example_bytes: int = 8 << 20
+    document_bytes: int = 64 << 20
+    memory_bytes: int = 16 << 20
     stages: SwapPolicy = field(init=False, repr=False)
     """``swap_policy``, read where that is a file."""
 
     def __post_init__(self) -> None:
         self._check(1, "slots", "context_length", "promote_every", "max_waiting", "memory_budget", "keep_generations")
+        self._check(1, "example_bytes", "document_bytes", "memory_bytes")
         self._check(2, "prefill_chunk")
         self._check(0, "kv_cache_bytes", "response_cache_bytes", "generation_bytes")
         if not self.slot_timeout > 0:

@@ -11,8 +11,8 @@ from edge_autoglm.facade.conversation import Prompt, encode
 from edge_autoglm.facade.futures import release_with, then
 from edge_autoglm.facade.sampling import Samples, sample_answers
 from edge_autoglm.facade.streams import CompletionStream, completion_of
-from edge_autoglm.runtime.model import Urgency
 from edge_autoglm.runtime.requests.stream import TokenStream
+from edge_autoglm.runtime.urgency import Urgency
 from edge_autoglm.swap.buffer import DoubleBuffer
 from edge_autoglm.swap.generation import Generation
 from edge_autoglm.values import Completion, SamplingParams
@@ -32,7 +32,7 @@ class FreeRequests:
 
     def submit(self, prompt: Prompt, params: SamplingParams, urgency: Urgency) -> Future[Completion]:
         """Answer a prompt; see ``Runtime.submit_generate``."""
-        pieces, generation = self._start(prompt, params, urgency)
+        pieces, generation = self.pieces(prompt, params, urgency)
 
         def whole(_: object) -> Completion:
             pieces.read()
@@ -42,7 +42,7 @@ class FreeRequests:
 
     def stream(self, prompt: Prompt, params: SamplingParams, urgency: Urgency) -> CompletionStream:
         """Answer a prompt piece by piece; see ``Runtime.generate_stream``."""
-        pieces, generation = self._start(prompt, params, urgency)
+        pieces, generation = self.pieces(prompt, params, urgency)
         return CompletionStream(pieces, generation.number)
 
     def sample(
@@ -68,7 +68,8 @@ class FreeRequests:
             release_with(scores, lease.pop_all())
         return then(scores, lambda scores: dict(zip(labels, scores.logprobs, strict=True)))
 
-    def _start(self, prompt: Prompt, params: SamplingParams, urgency: Urgency) -> tuple[TokenStream, Generation]:
+    def pieces(self, prompt: Prompt, params: SamplingParams, urgency: Urgency) -> tuple[TokenStream, Generation]:
+        """What is decoded for a prompt, and the generation that decodes it."""
         with ExitStack() as lease:
             generation = lease.enter_context(self._buffer.lease())
             model = generation.model

@@ -52,12 +52,12 @@ def load_model(
     template = bundle.chat_template
     chat = None if template is None else ChatTemplate(template, facts.bos_token, facts.eos_token)
     engine = _load_engine(bundle, threads, config, turns)
-    if engine.facts.kv_bytes_per_token > _kv_bytes_per_token(bundle):
+    if engine.facts.kv_bytes_per_token > kv_bytes_per_token(bundle):
         found = engine.facts.kv_bytes_per_token
         engine.close()
         raise DamagedBundle(
             f"the graph of {bundle.root} takes {found} bytes of KV a token, its manifest says "
-            f"{_kv_bytes_per_token(bundle)}",
+            f"{kv_bytes_per_token(bundle)}",
             _EXPORT_AGAIN,
         )
     return LanguageModel(
@@ -95,12 +95,13 @@ def _model_parts(bundle: Bundle, config: RuntimeConfig) -> tuple[MemoryPart, ...
     stored = sum(file.size for file in bundle.manifest.files if file.path.startswith(entry.graph))
     return (
         engine_part(stored, entry.precision),
-        slots_part(config.slots, min(config.context_length, facts.context_length), _kv_bytes_per_token(bundle)),
+        slots_part(config.slots, min(config.context_length, facts.context_length), kv_bytes_per_token(bundle)),
         cache_part("KV cache", config.kv_cache_bytes),
     )
 
 
-def _kv_bytes_per_token(bundle: Bundle) -> int:
+def kv_bytes_per_token(bundle: Bundle) -> int:
+    """What a token takes in the engine's KV cache."""
     facts, kv_type = bundle.manifest.model, _engine_entry(bundle).kv_type
     if kv_type not in _CACHE_TYPES:
         raise DamagedBundle(f"the manifest of {bundle.root} names the KV type {kv_type!r}", _EXPORT_AGAIN)

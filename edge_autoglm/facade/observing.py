@@ -11,7 +11,7 @@ from edge_autoglm.facade.choosing import Choice
 from edge_autoglm.facade.futures import then
 from edge_autoglm.learn.rewards.signals import Signal, rewards_of
 from edge_autoglm.prompts import Task
-from edge_autoglm.runtime.model import UNHURRIED
+from edge_autoglm.runtime.urgency import UNHURRIED
 from edge_autoglm.swap.buffer import Lease
 from edge_autoglm.swap.garbage import is_garbage
 from edge_autoglm.swap.generation import Generation
@@ -90,7 +90,7 @@ def _agreement(candidate: Generation, asked: Asked, variant: str, given: Answer)
     task = _task(candidate, asked.task, variant)
     if task is None:
         return None
-    other = submit_answer(candidate.model, task, task.variant(variant), asked.inputs, UNHURRIED)
+    other = submit_answer(candidate.model, task, task.variant(variant), asked.inputs, UNHURRIED, asked.retrieved)
 
     def compared(answer: Answer) -> float:
         if given.label is not None:

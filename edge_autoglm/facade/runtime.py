@@ -22,9 +22,11 @@ from edge_autoglm.facade.futures import in_order, wait_for
 from edge_autoglm.facade.kv_pack import PrefixPack
 from edge_autoglm.facade.learner_handle import LearnerHandle, log_outcome
 from edge_autoglm.facade.observing import Observer
+from edge_autoglm.facade.on_device import OnDevice
 from edge_autoglm.facade.opening import check_brought, first_generation, open_store
 from edge_autoglm.facade.response_cache import ResponseCache
 from edge_autoglm.facade.sampling import Samples
+from edge_autoglm.facade.shots import Retriever
 from edge_autoglm.facade.standby import GenerationBuilder
 from edge_autoglm.facade.stats import RuntimeStats
 from edge_autoglm.facade.streams import CompletionStream, ReplyStream
@@ -32,7 +34,7 @@ from edge_autoglm.facade.task_requests import TaskRequests
 from edge_autoglm.learn.learner import Learner
 from edge_autoglm.learn.policies import make_policy
 from edge_autoglm.learn.rewards.signals import Signal, rewards_of
-from edge_autoglm.runtime.model import Urgency
+from edge_autoglm.runtime.urgency import Urgency
 from edge_autoglm.sampling_params import SamplingParams, SamplingSettings, sampling_params
 from edge_autoglm.swap.buffer import DoubleBuffer
 from edge_autoglm.swap.generation import Generation
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
-class Runtime:
+class Runtime(OnDevice):
     """A language model inside an app: answers, learns from feedback, changes itself without a stop.
 
     Thread-safe. Made by `Runtime.open`; close it, or use it as a context manager.
@@ -66,6 +68,7 @@ class Runtime:
         pack: PrefixPack,
         config: RuntimeConfig,
         store: GenerationStore | None = None,
+        state: Path | None = None,
     ) -> None:
         self._learner = learner
         self._builder = builder
@@ -78,8 +81,10 @@ class Runtime:
         self._cache = ResponseCache(config.response_cache_bytes)
         self._experiments = ExperimentsHandle(learner, config.experiments, config.seed)
         describer = Describer(learner.key, config.forbidden_features, self._experiments)
-        self._tasks = TaskRequests(self._buffer, learner, self._cache, describer, self._observer)
         self._free = FreeRequests(self._buffer, config.in_flight)
+        super().__init__(state, config, self._buffer, self._free, self._experiments, learner.key)
+        retriever = Retriever(self._stores)
+        self._tasks = TaskRequests(self._buffer, learner, self._cache, describer, self._observer, retriever)
         self._in_flight = config.in_flight
 
     @classmethod
@@ -116,12 +121,13 @@ class Runtime:
             learner = Learner.open(state, settings.seed, policy, settings.reward_price, progress=progress)
             undone.callback(learner.close)
             count = threads or default_threads()
-            pack = PrefixPack(None if state is None else Path(state), count)
+            folder = None if state is None else Path(state)
+            pack = PrefixPack(folder, count)
             builder = GenerationBuilder(learner, settings, count, pack)
             store = open_store(state, settings)
             first = first_generation(path, store, builder, progress)
             undone.callback(first.retire)
-            runtime = cls(learner, builder, first, pack, settings, store)
+            runtime = cls(learner, builder, first, pack, settings, store, folder)
             undone.pop_all()
             return runtime
 
@@ -324,8 +330,7 @@ class Runtime:
     def swap(self, bundle: str | Path | Bundle) -> SwapOutcome:
         """Take a generation from another bundle through the stages of ``RuntimeConfig.swap_policy``; requests go on.
 
-        Weights are shared where the engine is the same, so that a new prompt set costs no second model. Interrupted, by
-        Ctrl-C say, it is cancelled.
+        Weights are shared where the engine is the same: prompts cost no second model. Interrupted, it is cancelled.
         """
         ticket = self.swap_in_background(bundle)
         try:
@@ -354,31 +359,26 @@ class Runtime:
         return self._handle
 
     @property
-    def experiments(self) -> ExperimentsHandle:
-        """Comparisons of variants (A/B): ``set``, ``remove``, ``list``, ``results``."""
-        return self._experiments
-
-    @property
     def generation(self) -> int:
         """Number of the generation that answers new requests."""
         return self._buffer.active.number
 
     @property
     def stats(self) -> RuntimeStats:
-        """What the caches of the active generation hold, and what they saved."""
-        return RuntimeStats(kv=self._buffer.active.model.kv.stats, responses=self._cache.stats)
+        """What the caches of the active generation hold and saved, and what the guard refused."""
+        return RuntimeStats(self._buffer.active.model.kv.stats, self._cache.stats, self._tasks.guard.stats)
 
     @property
     def tasks(self) -> dict[str, tuple[str, ...]]:
         """The active generation's tasks and their variants."""
-        catalogue = self._buffer.active.catalogue
-        return {name: tuple(v.name for v in catalogue.task(name).variants) for name in catalogue.names}
+        return {task.name: tuple(v.name for v in task.variants) for task in self._buffer.active.catalogue.tasks}
 
     def close(self) -> None:
         """Refuse new requests and free everything when the last running one ends. Idempotent."""
         self._swapper.close()
         self._save_prefixes()
         self._buffer.close()
+        self._stores.close()
         self._learner.close()
 
     def __enter__(self) -> Runtime:

@@ -12,8 +12,9 @@ import numpy as np
 from edge_autoglm.errors import RequestError
 from edge_autoglm.facade.futures import in_order, then
 from edge_autoglm.runtime.decoding.consensus import Consensus, majority, parsed
-from edge_autoglm.runtime.model import LanguageModel, Urgency
+from edge_autoglm.runtime.model import LanguageModel
 from edge_autoglm.runtime.requests.stream import TokenStream
+from edge_autoglm.runtime.urgency import Urgency
 from edge_autoglm.values import Completion, SamplingParams
 
 

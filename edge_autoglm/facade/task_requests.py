@@ -12,8 +12,11 @@ from edge_autoglm.facade.answering import Answer, answer_of, is_deterministic, s
 from edge_autoglm.facade.asked import Asked
 from edge_autoglm.facade.choosing import Choice, Describer, choose
 from edge_autoglm.facade.futures import finished, release_with, then
+from edge_autoglm.facade.guarded_stream import GuardedStream
+from edge_autoglm.facade.guarding import AnswerCheck, Guard
 from edge_autoglm.facade.observing import Observer, can_answer
 from edge_autoglm.facade.response_cache import ResponseCache, held_bytes
+from edge_autoglm.facade.shots import Retriever
 from edge_autoglm.facade.streams import ReplyStream
 from edge_autoglm.learn.learner import Learner
 from edge_autoglm.learn.rewards.price import UNMEASURED, AnswerCost
@@ -33,12 +36,15 @@ class TaskRequests:
         cache: ResponseCache,
         describer: Describer,
         observer: Observer,
+        retriever: Retriever,
     ) -> None:
         self._buffer = buffer
         self._describer = describer
         self._learner = learner
         self._cache = cache
         self._observer = observer
+        self._retriever = retriever
+        self.guard = Guard()
         self._streaming: dict[str, Callable[[AnswerCost], None]] = {}
         """Decision -> what writes it down, of streams that have not ended: what they cost is not known yet."""
 
@@ -47,28 +53,39 @@ class TaskRequests:
         with ExitStack() as held:
             lease = held.enter_context(self._lease(asked))
             generation = lease.generation
-            task = generation.catalogue.task(asked.task)
+            task, tokenizer = generation.catalogue.task(asked.task), generation.model.tokenizer
+            asked = self.guard.admit(asked, task, tokenizer)
             choice = choose(generation.policy, task, asked, self._describer)
+            asked = self._retriever.bring(asked, task, choice.variant)
             answer, cached = self._answer(generation, task, choice, asked)
             # First of the callbacks: whoever has the reply finds the lease ended.
             release_with(answer, held.pop_all())
         if not cached:
             self._observer.observe(answer, lease, asked, choice)
-        return then(answer, lambda answered: self._reply(answered, choice, asked.task, generation.number, cached))
+
+        def reply(answered: Answer) -> Reply:
+            return self.guard.release(
+                self._reply(answered, choice, task.name, generation.number, cached), task, tokenizer
+            )
+
+        return then(answer, reply)
 
     def stream(self, asked: Asked) -> ReplyStream:
         """Answer a request of a text task piece by piece; see ``Runtime.stream``."""
         with ExitStack() as held:
             lease = held.enter_context(self._lease(asked))
             generation = lease.generation
-            task = generation.catalogue.task(asked.task)
+            task, tokenizer = generation.catalogue.task(asked.task), generation.model.tokenizer
+            asked = self.guard.admit(asked, task, tokenizer)
             choice = choose(generation.policy, task, asked, self._describer)
-            pieces = stream_answer(generation.model, task, choice.variant, asked.inputs, asked.urgency)
+            asked = self._retriever.bring(asked, task, choice.variant)
+            pieces = stream_answer(generation.model, task, choice.variant, asked.inputs, asked.urgency, asked.retrieved)
             release_with(pieces.future, held.pop_all())
             answer = then(pieces.future, answer_of)
             self._observer.observe(answer, lease, asked, choice)
             self._record_at_its_end(answer, choice, asked.task, generation.number)
-            return ReplyStream(pieces, generation.number, choice.decision, choice.explain)
+            check = AnswerCheck(self.guard, task, tokenizer, choice.decision.id)
+            return GuardedStream(pieces, generation.number, choice.decision, choice.explain, check)
 
     def settle(self, decision: str, cost: AnswerCost = UNMEASURED) -> None:
         """Write down the decision of a stream, if that has not been done: it has ended, or feedback comes before."""
@@ -91,15 +108,15 @@ class TaskRequests:
 
     def _answer(self, generation: Generation, task: Task, choice: Choice, asked: Asked) -> tuple[Future[Answer], bool]:
         """The answer, and whether it was given before."""
-        inputs, urgency = asked.inputs, asked.urgency
+        inputs, urgency, found = asked.inputs, asked.urgency, asked.retrieved
         if not (self._cache.enabled and is_deterministic(task, choice.variant)):
-            return submit_answer(generation.model, task, choice.variant, inputs, urgency), False
+            return submit_answer(generation.model, task, choice.variant, inputs, urgency, found), False
         started = time.perf_counter()
-        key = self._cache.key(generation.number, "task", task.name, choice.variant.name, sorted(inputs.items()))
+        key = self._cache.key(generation.number, "task", task.name, choice.variant.name, sorted(inputs.items()), found)
         held = self._cache.get(key)
         if isinstance(held, Answer):
             return finished(_again(held, time.perf_counter() - started)), True
-        answer = submit_answer(generation.model, task, choice.variant, inputs, urgency)
+        answer = submit_answer(generation.model, task, choice.variant, inputs, urgency, found)
 
         def remember(answered: Answer) -> Answer:
             self._cache.put(key, answered, held_bytes(answered))

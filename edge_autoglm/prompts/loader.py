@@ -3,6 +3,7 @@
 The format, by example (more in ``prompts/library``)::
 
     name: sentiment                     # a-z, 0-9, _ and -
+    version: 1.2.0                      # optional; see versions
     description: Positive or negative?
     kind: classify                      # or generate
     inputs: [text]                      # variables of the templates
@@ -16,11 +17,18 @@ The format, by example (more in ``prompts/library``)::
           - {role: user, content: "Positive or negative? {{ text }}"}
         answer: "It is"                 # begins the model's answer
         verbalizer: {positive: " good", negative: " bad"}
+        calibration: {positive: -0.3, negative: -1.4}    # log priors, taken off the labels' scores
+        made_by: ["written by hand", "calibrate: contextual"]  # optional: how it came to be
+        soft_prompt: tone-1f0c9a2b33d4  # optional: trained embeddings, by `edge-autoglm prompts import-soft`
+      - name: shots                     # see ``retrieved`` for the fields shots and passages
+        shots: {count: 4}
+        prompt: "{% for s in shots %}{{ s.text }} = {{ s.answer }}; {% endfor %}{{ text }} ="
     probes:                             # at least two, for health checks
       - {text: I liked it., expect: positive}
       - {text: It broke at once.}
     golden:                             # optional: questions whose right answer is known, for health checks
       - {text: What a day!, expect: positive}   # generate: a text that a right answer has in it, or a list of such
+    guard: {max_chars: 4000}            # optional: what is let in and out, see guard/reading
 
 How texts are read, the line break at the end of a block included, is said in ``fields``.
 """
@@ -29,23 +37,49 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
-from edge_autoglm.errors import InputRejected, RequestError, TaskFileError, TemplateError
+from edge_autoglm.errors import InputRejected, RequestError, TemplateError
+from edge_autoglm.prompts.calibration import read_calibration
 from edge_autoglm.prompts.fields import Field, read_fields
+from edge_autoglm.prompts.guard.reading import read_guard
+from edge_autoglm.prompts.placing import placed, undefined
 from edge_autoglm.prompts.render import render
+from edge_autoglm.prompts.retrieved import PASSAGES, SHOTS, read_passages, read_shots
+from edge_autoglm.prompts.retrieved_samples import retrieved_samples
 from edge_autoglm.prompts.task import LABELS, PLAIN, GoldenQuestion, Kind, Task, Variant
+from edge_autoglm.prompts.versions import read_version
 from edge_autoglm.sandbox import undeclared_variables
 from edge_autoglm.values import Message, SamplingParams
 
 _TASK_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _INPUT_NAME = re.compile(r"[a-z][a-z0-9_]*")
 _RESERVED = frozenset(
-    (LABELS, "expect", "self", "loop", "true", "false", "none", "not", "and", "or", "in", "is", "if", "else")
+    (
+        LABELS,
+        SHOTS,
+        PASSAGES,
+        "expect",
+        "self",
+        "loop",
+        "true",
+        "false",
+        "none",
+        "not",
+        "and",
+        "or",
+        "in",
+        "is",
+        "if",
+        "else",
+    )
 )
 _ROLES = ("system", "user", "assistant")
 _FRACTIONS = ("temperature", "top_p", "min_p", "repetition_penalty")
+_FEW = 3
+"""Templates are tried out with nothing retrieved, with one, and with several (or as many as they ask for)."""
 _DECODING = (*_FRACTIONS, "max_new_tokens", "top_k", "stop", "seed")
 
 
@@ -59,7 +93,7 @@ def load_task(path: Path) -> Task:
     root = read_fields(path)
     fields = root.mapping(
         required=("name", "description", "kind", "inputs", "variants", "probes"),
-        optional=("labels", "decoding", "golden"),
+        optional=("version", "labels", "decoding", "golden", "guard"),
     )
     kind = _kind(fields["kind"])
     inputs = _names(fields["inputs"], _INPUT_NAME, "an input")
@@ -80,8 +114,10 @@ def load_task(path: Path) -> Task:
         file=path.name,
         expected=tuple(expected for _, expected in probes),
         golden=tuple(golden),
+        version=read_version(fields.get("version")),
+        guard=read_guard(fields.get("guard"), inputs, labels),
     )
-    _try_out(task)
+    _try_out(task, fields["variants"].items())
     return task
 
 
@@ -148,7 +184,20 @@ def _decoding(field: Field) -> dict[str, Any]:
 
 def _variant(field: Field, inputs: tuple[str, ...], labels: tuple[str, ...], defaults: Mapping[str, Any]) -> Variant:
     fields = field.mapping(
-        required=("name",), optional=("description", "prompt", "messages", "answer", "decoding", "verbalizer")
+        required=("name",),
+        optional=(
+            "description",
+            "prompt",
+            "messages",
+            "answer",
+            "decoding",
+            "verbalizer",
+            "calibration",
+            "made_by",
+            "soft_prompt",
+            SHOTS,
+            PASSAGES,
+        ),
     )
     if ("prompt" in fields) == ("messages" in fields):
         raise field.error("has not exactly one of prompt and messages", "Give one of the two.")
@@ -163,6 +212,11 @@ def _variant(field: Field, inputs: tuple[str, ...], labels: tuple[str, ...], def
         verbalizer=_verbalizer(fields["verbalizer"], labels) if "verbalizer" in fields else {},
         description=fields["description"].passage() if "description" in fields else "",
         answer=fields["answer"].passage() if "answer" in fields else None,
+        calibration=read_calibration(fields["calibration"], labels) if "calibration" in fields else {},
+        made_by=tuple(step.passage() for step in fields["made_by"].items()) if "made_by" in fields else (),
+        shots=read_shots(fields[SHOTS], labels, inputs) if SHOTS in fields else None,
+        passages=read_passages(fields[PASSAGES]) if PASSAGES in fields else None,
+        soft_prompt=_name(fields["soft_prompt"], _TASK_NAME, "a soft prompt") if "soft_prompt" in fields else None,
         origin=f"{field.file}: {field.path}",
     )
     _check_variables(field, variant, inputs, labels)
@@ -196,17 +250,26 @@ def _verbalizer(field: Field, labels: tuple[str, ...]) -> dict[str, str]:
 
 def _check_variables(field: Field, variant: Variant, inputs: tuple[str, ...], labels: tuple[str, ...]) -> None:
     """Every variable is defined, every input is used, every template compiles."""
-    known = {*inputs, LABELS} if labels else set(inputs)
+    retrieved = [SHOTS] * (variant.shots is not None) + [PASSAGES] * (variant.passages is not None)
+    known = {*inputs, *retrieved, *([LABELS] if labels else [])}
     used: set[str] = set()
     for where, source in variant.sources().items():
-        used |= undeclared_variables(source, f"{field.file}: {field.path}.{where}")
+        try:
+            used |= undeclared_variables(source, f"{field.file}: {field.path}.{where}")
+        except TemplateError as error:
+            raise placed(error, field) from error
         for name in sorted(used - known):
             cause = f"{field.file}: {field.path}.{where} of variant {variant.name} uses the undefined variable {name!r}"
-            raise TemplateError(cause, f"Use only {', '.join(sorted(known))}.")
+            raise undefined(field, where, source, name, cause, f"Use only {', '.join(sorted(known))}.")
     for name in inputs:
         if name not in used:
             raise field.error(
                 f"({variant.name}) never uses the input {name!r}", f"Put {{{{ {name} }}}} into a template."
+            )
+    for name in retrieved:
+        if name not in used:
+            raise field.error(
+                f"({variant.name}) never uses {name}", f"Loop over {name} in a template, or declare none."
             )
 
 
@@ -257,16 +320,18 @@ def _label(field: Field, labels: tuple[str, ...]) -> str:
     return label
 
 
-def _try_out(task: Task) -> None:
+def _try_out(task: Task, fields: Sequence[Field]) -> None:
     """Render every variant on every example, so that a template that cannot work fails here and not at a request."""
     examples = [*task.probes, *(question.inputs for question in task.golden)]
-    for variant in task.variants:
+    for variant, field in zip(task.variants, fields, strict=True):
         for probe in examples:
             try:
-                render(task, variant, probe, _contents_only)
+                for retrieved in islice(retrieved_samples(task, variant, list(probe.values())), _FEW):
+                    render(task, variant, probe, _contents_only, retrieved)
             except InputRejected as error:
-                cause = f"{variant.origin} ({variant.name}) renders an example to nothing"
-                raise TaskFileError(cause, "Correct its template.") from error
+                raise field.error(f"({variant.name}) renders an example to nothing", "Correct its template.") from error
+            except TemplateError as error:
+                raise placed(error, field) from error
 
 
 def _contents_only(messages: Sequence[Message]) -> str:

@@ -6,6 +6,8 @@ import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from edge_autoglm.errors import InputRejected, TemplateError
+from edge_autoglm.prompts.retrieved import NOTHING, Retrieved, variables
+from edge_autoglm.prompts.retrieved_samples import retrieved_samples
 from edge_autoglm.prompts.sentinels import sentinel_texts
 from edge_autoglm.prompts.task import LABELS, Task, Variant
 from edge_autoglm.prompts.text import unusable
@@ -16,7 +18,13 @@ ChatRenderer = Callable[[Sequence[Message]], str]
 """Puts messages together with the model's chat template, generation prompt included."""
 
 
-def render(task: Task, variant: Variant, inputs: Mapping[str, str], chat: ChatRenderer | None = None) -> str:
+def render(
+    task: Task,
+    variant: Variant,
+    inputs: Mapping[str, str],
+    chat: ChatRenderer | None = None,
+    retrieved: Retrieved = NOTHING,
+) -> str:
     """The prompt of a request. Inputs are values: nothing in them is read as template source.
 
     Args:
@@ -24,6 +32,7 @@ def render(task: Task, variant: Variant, inputs: Mapping[str, str], chat: ChatRe
         variant: How to put it.
         inputs: Exactly the task's inputs.
         chat: The model's chat template; needed by variants of chat style.
+        retrieved: What the variant's ``shots`` and ``passages`` show; values like the inputs.
 
     Raises:
         InputRejected: An input is missing, superfluous, not a text, has a NUL or half a surrogate pair, or all are so
@@ -31,7 +40,7 @@ def render(task: Task, variant: Variant, inputs: Mapping[str, str], chat: ChatRe
         TemplateError: The template fails on these inputs, or is of chat style and there is no ``chat``.
     """
     check_inputs(task, inputs)
-    prompt = _fill(task, variant, inputs, chat)
+    prompt = _fill(task, variant, inputs, chat, retrieved)
     if not prompt:
         cause = f"variant {variant.name} of task {task.name} has nothing to ask: its inputs are empty"
         raise InputRejected(cause, f"Give a text for {', '.join(task.inputs)}.")
@@ -80,9 +89,9 @@ def static_prefix(task: Task, variant: Variant, chat: ChatRenderer | None = None
     """
     prefix: str | None = None
     failure: TemplateError | None = None
-    for inputs in _samples(task, variant):
+    for inputs, retrieved in _samples(task, variant):
         try:
-            rendered = _fill(task, variant, inputs, chat)
+            rendered = _fill(task, variant, inputs, chat, retrieved)
         except TemplateError as error:  # a request with such an input would fail as well, so it has no prefix to share
             failure = error
             continue
@@ -94,8 +103,11 @@ def static_prefix(task: Task, variant: Variant, chat: ChatRenderer | None = None
     return prefix or ""
 
 
-def _fill(task: Task, variant: Variant, inputs: Mapping[str, str], chat: ChatRenderer | None) -> str:
-    values: dict[str, object] = {**inputs, LABELS: task.labels}
+def _fill(
+    task: Task, variant: Variant, inputs: Mapping[str, str], chat: ChatRenderer | None, retrieved: Retrieved
+) -> str:
+    shown = variables(retrieved, task.labels, variant.verbalizer, variant.shots, variant.passages)
+    values: dict[str, object] = {**inputs, LABELS: task.labels, **shown}
     compiled = variant.compiled
     if compiled.prompt is not None:
         return compiled.prompt.render(**values)
@@ -107,10 +119,14 @@ def _fill(task: Task, variant: Variant, inputs: Mapping[str, str], chat: ChatRen
     return chat(messages) + answer
 
 
-def _samples(task: Task, variant: Variant) -> Iterator[dict[str, str]]:
-    """Inputs that differ in as many ways as the variant's templates may tell apart."""
+def _samples(task: Task, variant: Variant) -> Iterator[tuple[dict[str, str], Retrieved]]:
+    """Inputs, and what is retrieved, that differ in as many ways as the variant's templates may tell apart."""
     found = [value for source in variant.sources().values() for value in constants(source, variant.name)]
     texts = sentinel_texts(found)
+    yield from zip(_input_samples(task, texts), retrieved_samples(task, variant, texts), strict=False)
+
+
+def _input_samples(task: Task, texts: Sequence[str]) -> Iterator[dict[str, str]]:
     for i, text in enumerate(texts):
         yield dict.fromkeys(task.inputs, text)
         if len(task.inputs) > 1:

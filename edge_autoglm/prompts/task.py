@@ -10,6 +10,9 @@ from functools import cached_property
 from typing import Literal
 
 from edge_autoglm.errors import UnknownVariant
+from edge_autoglm.prompts.guard.rules import GuardRules
+from edge_autoglm.prompts.retrieved import PassagesWanted, ShotsWanted
+from edge_autoglm.prompts.versions import UNVERSIONED, Version
 from edge_autoglm.sandbox import Template, compile_template
 from edge_autoglm.values import Message, SamplingParams
 
@@ -45,6 +48,11 @@ class Variant:
             are absent stand for themselves.
         description: For people.
         answer: Template source of the beginning of the model's answer (lead-in); chat style only.
+        shots: Which solved examples its templates see as ``shots``; ``None`` for none.
+        passages: Which passages of the app's documents they see as ``passages``; ``None`` for none.
+        calibration: Label -> log prior that is taken off its score, for every label or none; see ``calibration.py``.
+        made_by: The steps by which it was rewritten, for people; empty where a person wrote it.
+        soft_prompt: Trained embeddings in front of the prompt, by their name in the bundle; ``None`` for none.
         origin: Where the variant was read, for messages: ``sentiment.yaml: variants[2]``.
     """
 
@@ -55,6 +63,11 @@ class Variant:
     verbalizer: Mapping[str, str] = field(default_factory=dict)
     description: str = ""
     answer: str | None = None
+    shots: ShotsWanted | None = None
+    passages: PassagesWanted | None = None
+    calibration: Mapping[str, float] = field(default_factory=dict)
+    made_by: tuple[str, ...] = ()
+    soft_prompt: str | None = None
     origin: str = field(default="", compare=False)
 
     def sources(self) -> dict[str, str]:
@@ -108,6 +121,8 @@ class Task:
         file: Name of the file that the task was read from, for messages.
         expected: The right label of each probe, or ``None`` where the file does not say.
         golden: Questions of which no new model or prompt set may get many more wrong.
+        version: Of the task file; no part of the fingerprint.
+        guard: What its requests and answers must be; no part of the fingerprint.
     """
 
     name: str
@@ -120,6 +135,8 @@ class Task:
     file: str
     expected: tuple[str | None, ...] = ()
     golden: tuple[GoldenQuestion, ...] = ()
+    version: Version = UNVERSIONED
+    guard: GuardRules = field(default_factory=GuardRules)
 
     def variant(self, name: str) -> Variant:
         """The variant of that name.
@@ -148,11 +165,15 @@ class Task:
 
 
 def _answer_deciding(variant: Variant) -> dict[str, object]:
+    wanted = {"shots": variant.shots, "passages": variant.passages}
     return {
+        **{name: asdict(one) for name, one in wanted.items() if one is not None},
         "name": variant.name,
         "prompt": variant.prompt,
         "messages": variant.messages,
         "answer": variant.answer,
         "sampling": asdict(variant.sampling),
         "verbalizer": dict(variant.verbalizer),
+        **({"calibration": dict(variant.calibration)} if variant.calibration else {}),
+        **({} if variant.soft_prompt is None else {"soft_prompt": variant.soft_prompt}),
     }

@@ -18,7 +18,9 @@ from edge_autoglm.runtime.decoding.lookup import LookupDrafter
 from edge_autoglm.runtime.decoding.sampling import Sampler
 from edge_autoglm.runtime.decoding.step_cost import StepCost
 from edge_autoglm.runtime.engine import Engine, Logits
+from edge_autoglm.runtime.kv.soft_prompt import SoftPrompt
 from edge_autoglm.runtime.kv.store import KVStore, Pin
+from edge_autoglm.runtime.kv.virtual_tokens import count_virtual
 from edge_autoglm.runtime.requests.generate import Generation
 from edge_autoglm.runtime.requests.output import GeneratedText, Output
 from edge_autoglm.runtime.requests.reside import prefilled, residency
@@ -31,7 +33,8 @@ from edge_autoglm.runtime.schedule.scheduler import Scheduler
 from edge_autoglm.runtime.schedule.seat import Seat
 from edge_autoglm.runtime.text.chat import ChatTemplate
 from edge_autoglm.runtime.text.tokenizer import Tokenizer
-from edge_autoglm.values import Priority, SamplingParams
+from edge_autoglm.runtime.urgency import UNHURRIED, Urgency
+from edge_autoglm.values import SamplingParams
 
 Result = TypeVar("Result")
 
@@ -61,29 +64,6 @@ class ModelLimits:
     def __post_init__(self) -> None:
         if self.prefill_chunk < MIN_CHUNK:
             raise RequestError(f"prefill_chunk is {self.prefill_chunk}", f"Give {MIN_CHUNK} or more.")
-
-
-@dataclass(frozen=True, slots=True)
-class Urgency:
-    """When a request is served.
-
-    Attributes:
-        priority: Its class.
-        deadline: Seconds from now in which it has to be answered; ``None`` for none.
-    """
-
-    priority: Priority = Priority.NORMAL
-    deadline: float | None = None
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.priority, Priority):
-            raise RequestError(f"priority is {self.priority!r}", "Give a Priority.")
-        if self.deadline is not None and not self.deadline > 0:
-            raise RequestError(f"deadline is {self.deadline} s", "Give seconds above 0, or None.")
-
-
-UNHURRIED = Urgency(Priority.BACKGROUND)
-"""Of work that nobody waits for: it runs in short steps, so that a request that comes meanwhile is not held up."""
 
 
 class LanguageModel:
@@ -123,6 +103,7 @@ class LanguageModel:
         self._grammars = GrammarCompiler(tokenizer, engine.facts.vocab_size, tuple(eos_token_ids))
         self._step_cost = StepCost()
         self._pins: list[Pin] = []
+        self._soft_prompts: dict[str, tuple[int, ...]] = {}
         self._closed = False
         self._draw_seed = _seed_source(seed)
 
@@ -132,17 +113,47 @@ class LanguageModel:
         parts = f"{self.engine.facts.fingerprint} {self.tokenizer.fingerprint}"
         return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
-    def encode_prompt(self, text: str) -> list[int]:
-        """Token ids of a prompt, with BOS if the model wants one.
+    def encode_prompt(self, text: str, soft_prompt: str | None = None) -> list[int]:
+        """Token ids of a prompt, with BOS if the model wants one, behind the virtual ones of a soft prompt.
 
         Raises:
             PromptTooLong: A slot has no room for it and one new token.
+            EngineError: The model does not hold the soft prompt.
         """
-        tokens = self._with_bos(self.tokenizer.encode(text))
+        tokens = [*self.soft_prompt_tokens(soft_prompt), *self._with_bos(self.tokenizer.encode(text))]
         self._check_fits(len(tokens) + 1)
         return tokens
 
-    def make_resident(self, text: str) -> tuple[tuple[int, ...], int]:
+    def hold_soft_prompt(self, name: str, soft_prompt: SoftPrompt) -> None:
+        """Keep the KV of trained embeddings until ``close``, for prompts that begin with them.
+
+        Raises:
+            EngineError: It is of another engine.
+            MemoryBudgetExceeded: The KV store has no room.
+        """
+        self._pins.append(self.kv.put_pinned(soft_prompt.tokens, soft_prompt.segment))
+        self._soft_prompts[name] = soft_prompt.tokens
+
+    def pin_soft_prompt(self, name: str) -> bool:
+        """Keep a soft prompt that the model was forked with until ``close``; whether it is held."""
+        return name in self._soft_prompts and self.pin(self._soft_prompts[name])
+
+    def soft_prompt_tokens(self, name: str | None) -> tuple[int, ...]:
+        """The virtual tokens in front of a prompt; none where no soft prompt is named.
+
+        Raises:
+            EngineError: The model does not hold it.
+        """
+        if name is None:
+            return ()
+        if name not in self._soft_prompts:
+            raise EngineError(
+                f"the model does not hold the soft prompt {name}",
+                "Open the bundle whose task file names it; it is loaded with the bundle.",
+            )
+        return self._soft_prompts[name]
+
+    def make_resident(self, text: str, soft_prompt: str | None = None) -> tuple[tuple[int, ...], int]:
         """Keep the KV of a text with which prompts begin, so that they start behind it, until ``close``.
 
         The last tokens, which could merge with what follows, are left out.
@@ -155,9 +166,10 @@ class LanguageModel:
             MemoryBudgetExceeded: The KV store has no room.
             RequestError: No slot became free in time.
         """
-        tokens = tuple(self._with_bos(self.tokenizer.stable_tokens(text)))
+        virtual, own = self.soft_prompt_tokens(soft_prompt), self._with_bos(self.tokenizer.stable_tokens(text))
+        tokens = (*virtual, *own) if len(own) >= MIN_CHUNK else virtual
         self._check_fits(len(tokens) + 1)
-        if len(tokens) < MIN_CHUNK:
+        if not tokens:
             return (), 0
         if self.pin(tokens):
             return tokens, 0
@@ -203,7 +215,7 @@ class LanguageModel:
         generation = Generation(
             kv=self.kv,
             tokens=tokens,
-            sampler=Sampler(params, self._seed_of(params), tokens),
+            sampler=Sampler(params, self._seed_of(params), tokens[count_virtual(tokens) :]),
             text=GeneratedText(self.tokenizer, params.stop),
             output=output,
             eos_token_ids=self.eos_token_ids,
@@ -291,6 +303,7 @@ class LanguageModel:
         fork._draw_seed = self._draw_seed
         fork._grammars = self._grammars
         fork._step_cost = self._step_cost
+        fork._soft_prompts.update(self._soft_prompts)
         return fork
 
     def join(self, serving: LanguageModel) -> None:
@@ -336,7 +349,7 @@ class LanguageModel:
         return self.scheduler.submit(job).future
 
     def _drafter(self, tokens: Sequence[int]) -> LookupDrafter:
-        return LookupDrafter(tokens, _MAX_DRAFT, self._step_cost, self.eos_token_ids)
+        return LookupDrafter(tokens[count_virtual(tokens) :], _MAX_DRAFT, self._step_cost, self.eos_token_ids)
 
     def _with_bos(self, tokens: list[int]) -> list[int]:
         if self.add_bos_id is None or tokens[:1] == [self.add_bos_id]:
@@ -349,7 +362,7 @@ class LanguageModel:
         return 0 if params.greedy else self._draw_seed()
 
     def _check_prompt(self, tokens: Sequence[int]) -> None:
-        if not tokens:
+        if not tokens or tokens[-1] < 0:
             raise RequestError("the prompt is empty", "Give it some text.")
 
     def _check_labels(self, labels: Sequence[Sequence[int]]) -> None:

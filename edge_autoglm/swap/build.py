@@ -13,6 +13,7 @@ from edge_autoglm.prompts.task import Task, Variant
 from edge_autoglm.runtime.model import LanguageModel
 from edge_autoglm.swap.carried import same_model, same_variant
 from edge_autoglm.swap.generation import Generation, Resident
+from edge_autoglm.swap.soft_prompts import hold_soft_prompts
 from edge_autoglm.values import Progress, silent
 
 
@@ -51,6 +52,7 @@ def build_generation(
     if previous is not None and model is previous.model:
         raise SwapError(f"generation {number} was given the model of generation {previous.number}", "Fork it.")
     try:
+        hold_soft_prompts(model, bundle, catalogue, previous)
         resident = _make_resident(model, catalogue, previous, progress)
         return Generation(number, bundle, model, catalogue, policy, reason, resident)
     except BaseException:
@@ -87,13 +89,16 @@ def _carry(model: LanguageModel, task: Task, variant: Variant, previous: Generat
     if not same_variant(task, variant, previous.catalogue):
         return None
     resident = previous.resident[task.name, variant.name]
+    virtual = model.soft_prompt_tokens(variant.soft_prompt)
+    if resident.prefix[: len(virtual)] != virtual:  # another soft prompt under the same name
+        return None
     return resident if not resident.prefix or model.pin(resident.prefix) else None
 
 
 def _prefill(model: LanguageModel, task: Task, variant: Variant) -> Resident:
     try:
         text = static_prefix(task, variant, None if model.chat is None else model.chat.render)
-        tokens, _ = model.make_resident(text)
+        tokens, _ = model.make_resident(text, variant.soft_prompt)
     except EdgeAutoGLMError as error:
         cause = f"task {task.name}, variant {variant.name}: {error.cause}"
         raise type(error)(cause, error.cure) from error

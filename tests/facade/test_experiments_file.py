@@ -49,7 +49,7 @@ def test_the_documented_example_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("", "e.yaml: the file is empty. Write .version: 1"),
+        ("", r"e.yaml: the file is empty \(line 1\)\. Write .version: 1"),
         ("{", r"e.yaml: the file is not YAML: .*line 1"),
         ("- a", r"e.yaml: the file is a list \(line 1\)"),
         ("version: 2\nexperiments: []", r"e.yaml: version is 2, not 1 \(line 1\)"),

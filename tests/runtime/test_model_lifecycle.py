@@ -13,8 +13,9 @@ import pytest
 from edge_autoglm.errors import DeadlineExceeded, EdgeAutoGLMError, EngineError, Overloaded, RequestError
 from edge_autoglm.runtime.engine import Chunk, Logits
 from edge_autoglm.runtime.engines.scripted_engine import ScriptedEngine
-from edge_autoglm.runtime.model import LanguageModel, ModelLimits, Urgency
+from edge_autoglm.runtime.model import LanguageModel, ModelLimits
 from edge_autoglm.runtime.text.tokenizer import Tokenizer
+from edge_autoglm.runtime.urgency import Urgency
 from edge_autoglm.values import Priority, SamplingParams
 from tests.checkpoints import VOCAB_SIZE
 from tests.waiting import WAIT, GatedEngine, wait_past, wait_until

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edge_autoglm.runtime.kv.store import KVStore
+from edge_autoglm.runtime.kv.virtual_tokens import check_held
 from edge_autoglm.runtime.schedule.seat import Seat
 
 
@@ -13,8 +14,12 @@ def restore(seat: Seat, kv: KVStore, tokens: Sequence[int]) -> int:
 
     Returns:
         Its tokens: prompt tokens that need not run.
+
+    Raises:
+        EngineError: The prompt begins with a soft prompt whose KV is not held.
     """
     hit = kv.longest(tokens)
+    check_held(tokens, 0 if hit is None else hit.length)
     if hit is None:
         seat.truncate(0)
         return 0

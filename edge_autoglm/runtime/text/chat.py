@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jinja2
 import jinja2.defaults
 
 from edge_autoglm.sandbox import compile_template, undeclared_variables
-from edge_autoglm.values import Message
 
 _NAME = "chat_template.jinja"
 _GLOBALS = {*jinja2.defaults.DEFAULT_NAMESPACE, "raise_exception"}
@@ -26,7 +25,7 @@ class _Absent(jinja2.Undefined):
         self._fail_with_undefined_error()
 
 
-class _Turn(dict[str, str]):
+class _Turn(dict[str, Any]):
     """A message whose missing fields are absent rather than an error."""
 
     def __missing__(self, key: str) -> _Absent:
@@ -47,23 +46,31 @@ class ChatTemplate:
 
     def __init__(self, source: str, bos_token: str | None = None, eos_token: str | None = None) -> None:
         self._template = compile_template(source, _NAME)
-        self._variables: dict[str, Any] = {
-            name: _Absent(name=name) for name in undeclared_variables(source, _NAME) - _GLOBALS
-        }
+        names = undeclared_variables(source, _NAME)
+        self.takes_tools = "tools" in names and "tool_calls" in source
+        """Whether it shows the model tools, its calls of them, and their results."""
+        self._variables: dict[str, Any] = {name: _Absent(name=name) for name in names - _GLOBALS}
         # transformers hands these over in every call, so that templates test them without `is defined`.
         self._variables |= {"tools": None, "documents": None}
         self._variables |= {"bos_token": bos_token or "", "eos_token": eos_token or ""}
 
-    def render(self, messages: Sequence[Message], add_generation_prompt: bool = True) -> str:
+    def render(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        add_generation_prompt: bool = True,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+    ) -> str:
         """The prompt.
 
         Args:
-            messages: The conversation so far.
+            messages: The conversation so far: role and content of each, and what a template with tools reads besides.
             add_generation_prompt: Whether to open the assistant's turn.
+            tools: Definitions of functions, for a template that ``takes_tools``.
 
         Raises:
             TemplateError: The template refuses the messages (say, two user turns in a row), or is broken.
         """
-        turns = [_Turn(role=message["role"], content=message["content"]) for message in messages]
+        turns = [_Turn(message) for message in messages]
         variables = self._variables | {"messages": turns, "add_generation_prompt": add_generation_prompt}
+        variables |= {"tools": tools}
         return self._template.render(**variables)

@@ -89,6 +89,10 @@ class Tokenizer:
         """Cover every special token that an untrusted text spells out; a text without any is returned unchanged."""
         return self._shield.cover(text)
 
+    def count_markers(self, text: str) -> int:
+        """How many special tokens an untrusted text spells out: those that ``shield`` covers."""
+        return sum(is_special for _, is_special in self._shield.split(self._shield.cover(text)))
+
     def unshield(self, text: str) -> str:
         """Undo ``shield``."""
         return self._shield.uncover(text)

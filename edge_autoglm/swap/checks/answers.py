@@ -6,8 +6,10 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from edge_autoglm.prompts.calibration import calibrated
 from edge_autoglm.prompts.task import Task, Variant
-from edge_autoglm.runtime.model import UNHURRIED, LanguageModel
+from edge_autoglm.runtime.model import LanguageModel
+from edge_autoglm.runtime.urgency import UNHURRIED
 from edge_autoglm.swap.asking import render_request, score_request
 from edge_autoglm.swap.carried import same_model, same_variant
 from edge_autoglm.swap.garbage import NO_CHARACTER
@@ -136,7 +138,8 @@ def render_probe(model: LanguageModel, probe: Probe) -> str:
 
 def _fault_of_scores(model: LanguageModel, probe: Probe, prompt: str) -> Fault | None:
     scores = score_request(model, probe.task, probe.variant, prompt, UNHURRIED).result()
-    for label, logprob in zip(probe.task.labels, scores.logprobs, strict=True):
+    settled = calibrated(probe.task, probe.variant, scores.logprobs).tolist()
+    for label, logprob in zip(probe.task.labels, settled, strict=True):
         if not math.isfinite(logprob):
             return Fault(f"label {label} has log-probability {logprob}")
     return None
@@ -145,7 +148,7 @@ def _fault_of_scores(model: LanguageModel, probe: Probe, prompt: str) -> Fault |
 def _fault_of_text(model: LanguageModel, probe: Probe, prompt: str, new_tokens: int) -> Fault | None:
     # Greedy, so that a verdict does not depend on luck; NaN among the logits is an error of the sampler.
     greedy = SamplingParams(max_new_tokens=new_tokens, stop=probe.variant.sampling.stop)
-    stream = model.stream(model.encode_prompt(prompt), greedy, UNHURRIED)
+    stream = model.stream(model.encode_prompt(prompt, probe.variant.soft_prompt), greedy, UNHURRIED)
     text = stream.read()
     if not text:
         return Fault(f"answers nothing (ended by {stream.finish_reason})", weak=True)

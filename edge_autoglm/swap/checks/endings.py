@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from edge_autoglm.errors import EdgeAutoGLMError
-from edge_autoglm.runtime.model import UNHURRIED, LanguageModel
+from edge_autoglm.runtime.model import LanguageModel
+from edge_autoglm.runtime.urgency import UNHURRIED
 from edge_autoglm.swap.carried import same_variant
 from edge_autoglm.swap.checks.answers import Probe, probes, render_probe
 from edge_autoglm.swap.generation import Generation
@@ -60,6 +61,6 @@ def _ample(length: int) -> int:
 def _length(model: LanguageModel, probe: Probe, limit: int) -> int | None:
     """Tokens of an answer that ends by itself."""
     params = SamplingParams(max_new_tokens=limit, stop=probe.variant.sampling.stop)
-    stream = model.stream(model.encode_prompt(render_probe(model, probe)), params, UNHURRIED)
+    stream = model.stream(model.encode_prompt(render_probe(model, probe), probe.variant.soft_prompt), params, UNHURRIED)
     stream.read()
     return None if stream.finish_reason == "length" else stream.usage.new_tokens

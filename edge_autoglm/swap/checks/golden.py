@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
+from edge_autoglm.prompts.calibration import calibrated
 from edge_autoglm.prompts.catalogue import Catalogue
 from edge_autoglm.prompts.task import PLAIN, GoldenQuestion, Task, Variant
-from edge_autoglm.runtime.model import UNHURRIED, LanguageModel
+from edge_autoglm.runtime.model import LanguageModel
+from edge_autoglm.runtime.urgency import UNHURRIED
 from edge_autoglm.swap.asking import render_request, score_request
 from edge_autoglm.swap.carried import same_model, same_variant
 from edge_autoglm.swap.generation import Generation
@@ -75,10 +75,10 @@ def is_right(model: LanguageModel, task: Task, variant: Variant, question: Golde
         prompt = render_request(model, task, variant, question.inputs)
         if task.kind == "classify":
             scores = score_request(model, task, variant, prompt, UNHURRIED).result()
-            return task.labels[int(np.argmax(scores.logprobs))] in question.expect
+            return task.labels[int(calibrated(task, variant, scores.logprobs).argmax())] in question.expect
         limit = min(new_tokens, variant.sampling.max_new_tokens)
         greedy = SamplingParams(max_new_tokens=limit, stop=variant.sampling.stop)
-        text = model.stream(model.encode_prompt(prompt), greedy, UNHURRIED).read().casefold()
+        text = model.stream(model.encode_prompt(prompt, variant.soft_prompt), greedy, UNHURRIED).read().casefold()
         return any(expected.casefold() in text for expected in question.expect)
     except Exception:  # whatever a request would fail with; the probes name it
         return False

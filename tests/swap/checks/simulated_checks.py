@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_autoglm.runtime.decoding.logprobs import log_softmax
-from edge_autoglm.runtime.model import UNHURRIED, LanguageModel
+from edge_autoglm.runtime.model import LanguageModel
+from edge_autoglm.runtime.urgency import UNHURRIED
 from edge_autoglm.swap.checks.randomisation import sign_flip_p_value
 from edge_autoglm.values import SamplingParams
 
