@@ -82,12 +82,14 @@ def racing(given: tuple[World, tuple[str, ...], Path], prompts: int, examples: i
 @click.option("--budget", default=1200, show_default=True)
 @click.option("--seeds", default=5, show_default=True)
 @click.option("--unseen", default=400, show_default=True, help="Development rows to judge by.")
+@click.option("--strategy", "strategies", multiple=True, default=("random", "beam", "greedy"), show_default=True)
 @click.pass_obj
-def random(given: tuple[World, tuple[str, ...], Path], budget: int, seeds: int, unseen: int) -> None:
+def random(
+    given: tuple[World, tuple[str, ...], Path], budget: int, seeds: int, unseen: int, strategies: tuple[str, ...]
+) -> None:
     """Beam and greedy search against random search at equal calls, each run for real."""
     world, domains, _ = given
-    settings = EvolveSettings(budget=budget, shares=Shares(0.2, 0.4, 0.4), keep=1)
-    strategies = ("random", "beam", "greedy")
+    settings = EvolveSettings(budget=budget, shares=searching.SHARES, keep=1)
     found = {
         domain: against_random.compare(world, domain, settings, strategies, range(seeds), unseen) for domain in domains
     }
