@@ -8,16 +8,19 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from edge_autoglm.errors import ExportError
 from edge_autoglm.export.calibration.kv_ranges import KVRanges
 from edge_autoglm.export.checkpoint import Checkpoint
+from edge_autoglm.export.dialect import Dialect, OrtDialect
 from edge_autoglm.export.graph.builder import GraphBuilder
-from edge_autoglm.export.graph.decoder import DecoderGraph
 from edge_autoglm.export.graph.weight_file import WeightFile
-from edge_autoglm.export.plan import FastestPlan, int4_plan, w8a8_plan
+from edge_autoglm.export.plan import FastestPlan, int4_plan, static_w8a8_plan, w8a8_plan
 from edge_autoglm.export.quantize.mixed import MixedQuantizer, Plan
 from edge_autoglm.export.quantize.plain import PlainQuantizer, dense, half, int8_blocks
 from edge_autoglm.export.quantize.quantizer import Quantizer
 from edge_autoglm.export.spec import DecoderSpec
+from edge_autoglm.export.standard.dialect import StandardDialect
+from edge_autoglm.export.standard.quantizer import PLAIN, CalibratedQuantizer
 from edge_autoglm.export.weights import Linear, WeightReader
 from edge_autoglm.values import Progress
 
@@ -77,12 +80,30 @@ class Build:
         """Write the graph in ``w8a8``, ``int4`` or ``auto``; returns the form of every matrix."""
         if precision == "auto":
             return self._fastest(calibration)
-        plan = w8a8_plan(self.spec)
-        if precision == "int4":
-            windows = calibration.windows[-_SENSITIVITY_WINDOWS:]
-            plan = int4_plan(self.spec, self._weights, windows, calibration.threads, self.progress)
+        plan = w8a8_plan(self.spec) if precision == "w8a8" else self._int4_plan(calibration)
         self.write(MixedQuantizer(self.spec, plan, calibration.windows, calibration.threads))
         return plan
+
+    def standard(self, dialect: StandardDialect) -> dict[str, str]:
+        """Write the standard graph in the dialect's precision; returns how each group of matrices is stored.
+
+        Raises:
+            ExportError: The precision is fitted to a text, and there is none; or the KV cache is to be int8.
+        """
+        if dialect.precision in PLAIN:
+            self.write(PLAIN[dialect.precision], dialect)
+            return {"all matrices": dialect.precision}
+        if self.calibration is None:
+            raise ExportError(f"precision {dialect.precision!r} is fitted to a text", "Give a calibration text.")
+        static = dialect.precision == "w8a8"
+        plan = static_w8a8_plan(self.spec) if static else self._int4_plan(self.calibration)
+        windows, threads = self.calibration.windows, self.calibration.threads
+        self.write(CalibratedQuantizer(self.spec, plan, windows, threads), dialect)
+        return plan.groups()
+
+    def _int4_plan(self, calibration: Calibration) -> Plan:
+        windows = calibration.windows[-_SENSITIVITY_WINDOWS:]
+        return int4_plan(self.spec, self._weights, windows, calibration.threads, self.progress)
 
     def _fastest(self, calibration: Calibration) -> Plan:
         """Divergences of single matrices add up only roughly: build, measure the whole, correct the limit, repeat."""
@@ -103,12 +124,13 @@ class Build:
                     return built
                 limit *= 0.9
 
-    def write(self, quantizer: Quantizer) -> None:
-        """Write the graph with the matrices that a quantiser makes."""
+    def write(self, quantizer: Quantizer, dialect: Dialect | None = None) -> None:
+        """Write the graph with the matrices that a quantiser makes; ONNX Runtime's where no dialect is given."""
+        dialect = dialect or OrtDialect(self.kv)
         spec, steps = self.spec, self.spec.layers + 2
         with WeightFile(self.path.with_name(f"{self.path.name}.data")) as file:
-            graph = GraphBuilder(file)
-            decoder = DecoderGraph(graph, spec, self.kv)
+            graph = GraphBuilder(file, dialect.opset)
+            decoder = dialect.decoder(graph, spec)
             table = self._weights.embedding()
             ranges = self._kv_ranges(table)
             decoder.start(quantizer.table(table))

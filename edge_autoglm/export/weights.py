@@ -52,15 +52,19 @@ class BlockWeights:
 
 @dataclass(frozen=True, slots=True)
 class RowWeights:
-    """One scale an output channel, for integer matrix products: ``weight[n, k] = scales[n] * data[n, k]``.
+    """One scale an output channel: ``weight[n, k] = scales[n] * data[n, k]``.
 
     Attributes:
-        data: int8 ``[out, in]``, with pairs of neighbours as ``quantize/rows.py`` wants them.
+        data: int8 ``[out, in]``; for ONNX Runtime's integer products with pairs of neighbours as ``quantize/rows.py``
+            wants them.
         scales: float32 ``[out]``.
+        input_scale: Of the int8 levels that the standard graph rounds the inputs to; ``None`` where it does not.
+            ONNX Runtime's graph finds a scale for each token instead.
     """
 
     data: npt.NDArray[np.int8]
     scales: Array
+    input_scale: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

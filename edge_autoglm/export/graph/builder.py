@@ -20,10 +20,16 @@ IR_VERSION = 10
 
 
 class GraphBuilder:
-    """Collects one graph; ``save`` writes it beside its weights, ``serialize`` returns a graph that holds them."""
+    """Collects one graph; ``save`` writes it beside its weights, ``serialize`` returns a graph that holds them.
 
-    def __init__(self, weights: WeightFile | InlineWeights) -> None:
+    Args:
+        weights: Where its tensors go.
+        opset: Of the standard operators.
+    """
+
+    def __init__(self, weights: WeightFile | InlineWeights, opset: int = OPSET) -> None:
         self._weights = weights
+        self._opset = opset
         self._nodes: list[onnx.NodeProto] = []
         self._initializers: dict[str, onnx.TensorProto] = {}
         self._inputs: list[onnx.ValueInfoProto] = []
@@ -46,6 +52,11 @@ class GraphBuilder:
     def weight(self, name: str, array: npt.NDArray[Any]) -> str:
         """Store a tensor with the other weights."""
         self._initializers[name] = self._weights.add(name, array)
+        return name
+
+    def packed_weight(self, name: str, data: npt.NDArray[np.uint8], dtype: int, shape: tuple[int, ...]) -> str:
+        """Store the bytes of a tensor whose elements are smaller than one, as ONNX packs them."""
+        self._initializers[name] = self._weights.packed(name, data, dtype, shape)
         return name
 
     def alias(self, source: str, name: str, shape: tuple[int, ...]) -> str:
@@ -97,7 +108,9 @@ class GraphBuilder:
     def serialize(self, name: str) -> bytes:
         """The graph as the bytes of an ONNX file."""
         graph = helper.make_graph(self._nodes, name, self._inputs, self._outputs, list(self._initializers.values()))
-        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIB, 1)]
+        opsets = [helper.make_opsetid("", self._opset)]
+        if any(node.domain == CONTRIB for node in self._nodes):
+            opsets.append(helper.make_opsetid(CONTRIB, 1))
         model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="edge-autoglm")
         helper.set_model_props(model, {"forms": ",".join(sorted(self._forms))})
         serialized: bytes = model.SerializeToString()

@@ -32,23 +32,30 @@ class WeightFile:
     def add(self, name: str, array: npt.NDArray[Any]) -> onnx.TensorProto:
         """Append one tensor."""
         data = np.ascontiguousarray(array)
+        dtype = onnx.helper.np_dtype_to_tensor_dtype(data.dtype)
+        return self._describe(name, data.shape, dtype, self._append(data), data.nbytes)
+
+    def packed(self, name: str, data: npt.NDArray[np.uint8], dtype: int, shape: tuple[int, ...]) -> onnx.TensorProto:
+        """Append one tensor of a type that NumPy has not, given as the bytes that it is packed in."""
+        data = np.ascontiguousarray(data)
+        return self._describe(name, shape, dtype, self._append(data), data.nbytes)
+
+    def _append(self, data: npt.NDArray[Any]) -> int:
+        """Offset of the bytes in the file."""
         self._file.write(b"\0" * (-self._file.tell() % _PAGE))
         offset = self._file.tell()
         self._file.write(data.data)
-        return self._describe(name, data.shape, data.dtype, offset, data.nbytes)
+        return offset
 
     def alias(self, tensor: onnx.TensorProto, name: str, shape: tuple[int, ...]) -> onnx.TensorProto:
         """The same bytes under another name and shape."""
         place = {entry.key: int(entry.value) for entry in tensor.external_data if entry.key != "location"}
-        dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
-        return self._describe(name, shape, dtype, place["offset"], place["length"])
+        return self._describe(name, shape, tensor.data_type, place["offset"], place["length"])
 
-    def _describe(
-        self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], offset: int, length: int
-    ) -> onnx.TensorProto:
+    def _describe(self, name: str, shape: tuple[int, ...], dtype: int, offset: int, length: int) -> onnx.TensorProto:
         tensor = onnx.TensorProto(
             name=name,
-            data_type=onnx.helper.np_dtype_to_tensor_dtype(dtype),
+            data_type=dtype,
             dims=shape,
             data_location=onnx.TensorProto.EXTERNAL,
         )
@@ -63,6 +70,10 @@ class InlineWeights:
     def add(self, name: str, array: npt.NDArray[Any]) -> onnx.TensorProto:
         """Wrap one tensor."""
         return onnx.numpy_helper.from_array(np.ascontiguousarray(array), name)
+
+    def packed(self, name: str, data: npt.NDArray[np.uint8], dtype: int, shape: tuple[int, ...]) -> onnx.TensorProto:
+        """Wrap one tensor of a type that NumPy has not."""
+        return onnx.TensorProto(name=name, data_type=dtype, dims=shape, raw_data=data.tobytes())
 
     def alias(self, tensor: onnx.TensorProto, name: str, shape: tuple[int, ...]) -> onnx.TensorProto:
         """A copy under another name and shape."""

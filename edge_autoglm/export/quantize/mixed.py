@@ -6,7 +6,7 @@ what it met here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,20 @@ from edge_autoglm.export.calibration.statistics import gather_statistics
 from edge_autoglm.export.quantize.forms import FormName, InputStatistics, store, store_table
 from edge_autoglm.export.quantize.smooth import smooth
 from edge_autoglm.export.spec import DecoderSpec
-from edge_autoglm.export.weights import Array, Dense, LayerWeights, Linear, Matrix, Stacked, map_linears
+from edge_autoglm.export.weights import (
+    Array,
+    BlockWeights,
+    Dense,
+    LayerWeights,
+    Linear,
+    Matrix,
+    RowWeights,
+    Stacked,
+    map_linears,
+)
+
+Store = Callable[[Array, FormName, InputStatistics], BlockWeights | RowWeights]
+"""From ``[out, in]`` weights, a form and what they multiply to the stored matrix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +91,7 @@ def store_layer(
     weights: LayerWeights[Dense],
     forms: Mapping[str, FormName],
     inputs: Mapping[str, InputStatistics],
+    store: Store = store,
 ) -> LayerWeights[Matrix]:
     """Quantise the matrices of a layer that have a form; the others stay as they are.
 
@@ -86,6 +100,7 @@ def store_layer(
         weights: Of the layer.
         forms: Field of `LayerWeights` -> form.
         inputs: Field of `LayerWeights` -> what it multiplied.
+        store: Quantises one matrix into a form.
     """
     smoothed, seen = smooth(spec, weights, {name: inputs[name] for name, form in forms.items() if form == "w8a8"})
     inputs = {**inputs, **seen}
@@ -95,13 +110,14 @@ def store_layer(
             return Linear(linear.weight, linear.bias)
         weight, form = linear.weight.values, forms[name]
         if name == "qkv" and form.startswith("int4"):
-            return Linear(_with_fine_values(weight, len(weight) - spec.kv_size, form, inputs[name]), linear.bias)
+            first = len(weight) - spec.kv_size
+            return Linear(_with_fine_values(weight, first, form, inputs[name], store), linear.bias)
         return Linear(store(weight, form, inputs[name]), linear.bias)
 
     return map_linears(smoothed, quantized)
 
 
-def _with_fine_values(weight: Array, first: int, form: FormName, inputs: InputStatistics) -> Stacked:
+def _with_fine_values(weight: Array, first: int, form: FormName, inputs: InputStatistics, store: Store) -> Stacked:
     """Values at 8 bits: at 4 they alone cause as much loss as everything else together, with 3 % of the weights."""
     return Stacked((store(weight[:first], form, inputs), store(weight[first:], "int8", inputs)))
 
