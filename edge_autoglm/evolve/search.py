@@ -7,10 +7,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from edge_autoglm.errors import EvolveError
 from edge_autoglm.evolve.candidates import Candidate, Field, Judge
 from edge_autoglm.evolve.racing import race, rounds_of
 from edge_autoglm.evolve.scorer import Scorer
 from edge_autoglm.evolve.settings import EvolveSettings
+from edge_autoglm.evolve.splits import LEAST_VALIDATION
+from edge_autoglm.prompts.calibration import CONTENT_FREE
 from edge_autoglm.prompts.rewrite import OPERATORS, Draft, Material, seeds
 
 _TRIES = 30
@@ -84,18 +87,30 @@ class Search:
         self._kept: Counter[str] = Counter()
 
     def run(self) -> Found:
-        """Search until the budget is spent or nothing new comes up."""
+        """Search until the budget is spent or nothing new comes up.
+
+        Raises:
+            EvolveError: The budget is too small to compare anything.
+        """
         drafts = seeds(self._material.task, self._material)
         roots = [Candidate(draft) for draft in drafts if _stands_alone(draft)]
         if self._settings.strategy == "random":
+            self._check_budget(self._judge.size + len(CONTENT_FREE))
             self._draw_at_random(roots)
             return self._found
-        self._compete(roots, 0, self._spendable // 3)
+        first_look = len(roots) * LEAST_VALIDATION
+        self._check_budget(first_look)
+        self._compete(roots, 0, max(self._spendable // 3, first_look))
         number = 0
         while self._grow(number := number + 1):
             pass
         self._compete(self._found.best, number, self._left)
         return self._found
+
+    def _check_budget(self, needed: int) -> None:
+        if self._left < needed:
+            cause = f"{self._left} prompts of the budget are left to search with, a first comparison takes {needed}"
+            raise EvolveError(cause, f"Raise --budget by {needed - self._left} or more, or give fewer examples.")
 
     @property
     def _left(self) -> int:

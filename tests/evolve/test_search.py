@@ -136,6 +136,21 @@ def test_without_a_test_part_the_page_says_so(model: LanguageModel) -> None:
     assert "There are no test examples" in page(report)
 
 
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_small_budget_is_kept_or_refused(model: LanguageModel, strategy: str) -> None:
+    outcomes = set()
+    for budget in range(100, 340, 40):
+        settings = EvolveSettings(strategy=strategy, budget=budget, children=4, seed=1)  # type: ignore[arg-type]
+        try:
+            _, report = _evolve(model, mood_task(), settings)
+        except EvolveError:
+            outcomes.add("refused")
+        else:
+            assert report.calls["total"] <= budget
+            outcomes.add("kept")
+    assert outcomes == {"refused", "kept"}
+
+
 @pytest.mark.parametrize("wrong", [{"strategy": "hope"}, {"budget": 0}, {"children": 0}])
 def test_settings_are_checked(wrong: dict[str, object]) -> None:
     with pytest.raises(EvolveError):
