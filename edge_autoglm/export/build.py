@@ -20,7 +20,7 @@ from edge_autoglm.export.quantize.plain import PlainQuantizer, dense, half, int8
 from edge_autoglm.export.quantize.quantizer import Quantizer
 from edge_autoglm.export.spec import DecoderSpec
 from edge_autoglm.export.standard.dialect import StandardDialect
-from edge_autoglm.export.standard.quantizer import PLAIN, CalibratedQuantizer
+from edge_autoglm.export.standard.quantizer import PLAIN, STANDARD_ROUNDING
 from edge_autoglm.export.weights import Linear, WeightReader
 from edge_autoglm.values import Progress
 
@@ -98,7 +98,7 @@ class Build:
         static = dialect.precision == "w8a8"
         plan = static_w8a8_plan(self.spec) if static else self._int4_plan(self.calibration)
         windows, threads = self.calibration.windows, self.calibration.threads
-        self.write(CalibratedQuantizer(self.spec, plan, windows, threads), dialect)
+        self.write(MixedQuantizer(self.spec, plan, windows, threads, STANDARD_ROUNDING), dialect)
         return plan.groups()
 
     def _int4_plan(self, calibration: Calibration) -> Plan:

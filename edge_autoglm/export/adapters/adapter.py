@@ -10,18 +10,17 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from edge_autoglm.errors import NotAModel, SourceError, SourceNotFound, UnsupportedModel
+from edge_autoglm.errors import NotAModel, SourceNotFound, UnsupportedModel
 from edge_autoglm.export.adapters.settings import CONFIG_NAME, LoraSettings, read_settings
-from edge_autoglm.export.sources.safetensors_header import TensorEntry, read_header
+from edge_autoglm.export.adapters.weights_file import SAVE_AGAIN, read_tensors, weights_path
+from edge_autoglm.export.sources.safetensors_header import TensorEntry
 
-_WEIGHTS, _PICKLE = "adapter_model.safetensors", "adapter_model.bin"
 _PREFIX = "base_model.model."
 _FACTOR = re.compile(r"(?P<module>.+)\.lora_(?P<factor>[AB])(\.default)?\.weight")
 _EMBEDDING_FACTOR = re.compile(r"(?P<module>.+)\.lora_embedding_(?P<factor>[AB])(\.default)?")
 _WHOLE = re.compile(r"(?P<module>.+?)(?P<base>\.base_layer)?(\.modules_to_save)?(\.default)?\.(?P<kind>weight|bias)")
 _EMBEDDINGS = ("embed_tokens", "lm_head")
 """Modules that PEFT saves as a whole without naming them in ``modules_to_save``, when their factors are trained."""
-_SAVE_AGAIN = "Save the adapter again with PEFT (save_pretrained)."
 _MERGE_STEP = 1 << 20
 """Weights that are changed at a time."""
 _MAX_NAME = 256
@@ -98,22 +97,11 @@ def open_adapter(folder: Path) -> Adapter:
     if not (folder / CONFIG_NAME).is_file():
         raise SourceNotFound(f"{folder} is no adapter folder (no {CONFIG_NAME})", "Give a folder that PEFT has saved.")
     settings = read_settings(folder)
-    path = folder / _WEIGHTS
-    if not path.is_file():
-        if (folder / _PICKLE).is_file():
-            raise NotAModel(
-                f"{folder / _PICKLE} is pickled, and pickles are never loaded",
-                "Save the adapter as safetensors: save_pretrained(..., safe_serialization=True).",
-            )
-        raise SourceNotFound(f"the weights {path} are missing", _SAVE_AGAIN)
-    try:
-        entries = read_header(path)
-    except OSError as error:
-        raise SourceError(f"{path} cannot be read ({error.strerror})", "Check its permissions.") from error
+    path, entries = weights_path(folder), read_tensors(folder)
     factors, whole = _sorted_out(entries, settings)
     low_rank = {f"{module}.weight": _low_rank(path, module, pair, settings) for module, pair in factors.items()}
     if not low_rank and not whole:
-        raise NotAModel(f"{path} holds no tensors", _SAVE_AGAIN)
+        raise NotAModel(f"{path} holds no tensors", SAVE_AGAIN)
     return Adapter(str(folder), low_rank, whole)
 
 
@@ -128,7 +116,7 @@ def _sorted_out(entries: Mapping[str, TensorEntry], settings: LoraSettings) -> t
         rest = name.removeprefix(_PREFIX)
         if rest == name or len(name) > _MAX_NAME:
             raise NotAModel(
-                f"{entry.file}: the name of tensor {name[:_MAX_NAME]!r} is not {_PREFIX}<module>", _SAVE_AGAIN
+                f"{entry.file}: the name of tensor {name[:_MAX_NAME]!r} is not {_PREFIX}<module>", SAVE_AGAIN
             )
         if found := _FACTOR.fullmatch(rest):
             key = found["factor"]
@@ -144,7 +132,7 @@ def _sorted_out(entries: Mapping[str, TensorEntry], settings: LoraSettings) -> t
         target = factors.setdefault(found["module"], {}) if key else whole
         place = key or f"{found['module']}.{found['kind']}"
         if place in target:
-            raise NotAModel(f"{entry.file}: tensor {name!r} is there twice, with and without '.default'", _SAVE_AGAIN)
+            raise NotAModel(f"{entry.file}: tensor {name!r} is there twice, with and without '.default'", SAVE_AGAIN)
         target[place] = entry
     return factors, whole
 
@@ -159,7 +147,7 @@ def _low_rank(path: Path, module: str, pair: Mapping[str, TensorEntry], settings
     prefix = "embedding_" if of_embedding else ""
     if pair.keys() != {f"{prefix}A", f"{prefix}B"}:
         present = ", ".join(repr(entry.name) for entry in pair.values())
-        raise NotAModel(f"{path}: of the factors A and B of {module}, there is only {present}", _SAVE_AGAIN)
+        raise NotAModel(f"{path}: of the factors A and B of {module}, there is only {present}", SAVE_AGAIN)
     a, b, rank = pair[f"{prefix}A"], pair[f"{prefix}B"], settings.rank_of(module)
     for entry, axis in ((a, 0), (b, 1)):
         if len(entry.shape) != 2 or entry.shape[axis] != rank:

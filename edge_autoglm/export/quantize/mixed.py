@@ -51,17 +51,46 @@ class Plan:
         return {"embedding and head": self.table, **by_name}
 
 
+@dataclass(frozen=True, slots=True)
+class Rounding:
+    """How one dialect of the graph stores what a plan asks for.
+
+    Attributes:
+        matrix: Quantises a matrix.
+        table: Quantises the embedding, and the head.
+        runnable: What the calibration text runs through in place of a stored layer, in ONNX Runtime's dialect.
+    """
+
+    matrix: Store
+    table: Callable[[Array, FormName], Matrix]
+    runnable: Callable[[LayerWeights[Matrix]], LayerWeights[Matrix]]
+
+
+ORT_ROUNDING = Rounding(store, store_table, lambda stored: stored)
+
+
 class MixedQuantizer:
     """Carries a plan out. Implements ``Quantizer``.
+
+    A layer is fitted to what reaches it through the layers before it with their quantised weights.
 
     Args:
         spec: Of the model.
         plan: The forms.
         windows: Token ids of the calibration text, ``[windows, tokens]``.
         threads: Of the runs over the text.
+        rounding: Of the graph's dialect.
     """
 
-    def __init__(self, spec: DecoderSpec, plan: Plan, windows: npt.NDArray[np.int64], threads: int) -> None:
+    def __init__(
+        self,
+        spec: DecoderSpec,
+        plan: Plan,
+        windows: npt.NDArray[np.int64],
+        threads: int,
+        rounding: Rounding = ORT_ROUNDING,
+    ) -> None:
+        self._rounding = rounding
         self._spec = spec
         self._plan = plan
         self._windows = windows
@@ -71,19 +100,20 @@ class MixedQuantizer:
     def table(self, values: Array) -> Matrix:
         """See ``Quantizer``."""
         self._hidden = values[self._windows] * np.float32(self._spec.embedding_scale)
-        return store_table(values, self._plan.table)
+        return self._rounding.table(values, self._plan.table)
 
     def layer(self, index: int, weights: LayerWeights[Dense]) -> LayerWeights[Matrix]:
         """See ``Quantizer``."""
         forms = self._plan.layers[index]
         inputs = gather_statistics(LayerRunner(self._spec, index, weights, self._threads), self._hidden)
-        stored = store_layer(self._spec, weights, forms, inputs)
-        self._hidden = LayerRunner(self._spec, index, stored, self._threads).advance(self._hidden)
+        stored = store_layer(self._spec, weights, forms, inputs, self._rounding.matrix)
+        runnable = self._rounding.runnable(stored)
+        self._hidden = LayerRunner(self._spec, index, runnable, self._threads).advance(self._hidden)
         return stored
 
     def head(self, values: Array) -> Matrix:
         """See ``Quantizer``."""
-        return store_table(values, self._plan.table)
+        return self._rounding.table(values, self._plan.table)
 
 
 def store_layer(

@@ -9,16 +9,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge_autoglm.errors import NotAModel, SourceError, SourceNotFound, UnsupportedModel
+from edge_autoglm.errors import NotAModel, SourceNotFound, UnsupportedModel
 from edge_autoglm.export.adapters.settings import CONFIG_NAME
-from edge_autoglm.export.sources.safetensors_header import TensorEntry, read_header
+from edge_autoglm.export.adapters.weights_file import SAVE_AGAIN, read_tensors, weights_path
+from edge_autoglm.export.sources.safetensors_header import TensorEntry
 from edge_autoglm.export.sources.text_files import read_json
 
 Embeddings = npt.NDArray[np.float32]
 
-_WEIGHTS, _PICKLE = "adapter_model.safetensors", "adapter_model.bin"
 _TENSOR = "prompt_embeddings"
-_SAVE_AGAIN = "Save it again with PEFT (save_pretrained)."
 _INSTEAD = {
     "LORA": "Merge it while exporting: edge-autoglm export SOURCE OUT --adapter DIR.",
     "PREFIX_TUNING": "Train with prompt tuning (PromptTuningConfig): a prefix of keys and values is not imported.",
@@ -81,24 +80,13 @@ def _check_config(path: Path, config: Mapping[str, Any], hidden_size: int) -> in
             "Import it into a bundle of the model that it was trained with.",
         )
     if type(count) is not int or count < 1:
-        raise NotAModel(f"{path}: num_virtual_tokens is {str(count)[:40]!r}, not a positive integer", _SAVE_AGAIN)
+        raise NotAModel(f"{path}: num_virtual_tokens is {str(count)[:40]!r}, not a positive integer", SAVE_AGAIN)
     return count
 
 
 def _entry(folder: Path) -> TensorEntry:
-    path = folder / _WEIGHTS
-    if not path.is_file():
-        if (folder / _PICKLE).is_file():
-            raise NotAModel(
-                f"{folder / _PICKLE} is pickled, and pickles are never loaded",
-                "Save it as safetensors: save_pretrained(..., safe_serialization=True).",
-            )
-        raise SourceNotFound(f"the weights {path} are missing", _SAVE_AGAIN)
-    try:
-        entries = read_header(path)
-    except OSError as error:
-        raise SourceError(f"{path} cannot be read ({error.strerror})", "Check its permissions.") from error
+    path, entries = weights_path(folder), read_tensors(folder)
     if set(entries) != {_TENSOR}:
         found = ", ".join(map(repr, sorted(entries)))[:200] or "none"
-        raise NotAModel(f"{path}: the tensor {_TENSOR!r} alone is expected, found: {found}", _SAVE_AGAIN)
+        raise NotAModel(f"{path}: the tensor {_TENSOR!r} alone is expected, found: {found}", SAVE_AGAIN)
     return entries[_TENSOR]

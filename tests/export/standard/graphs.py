@@ -11,12 +11,12 @@ from edge_autoglm.export.build import Build
 from edge_autoglm.export.families import describe
 from edge_autoglm.export.plan import static_w8a8_plan
 from edge_autoglm.export.quantize.forms import FormName
-from edge_autoglm.export.quantize.mixed import Plan
+from edge_autoglm.export.quantize.mixed import MixedQuantizer, Plan
 from edge_autoglm.export.quantize.quantizer import Quantizer
 from edge_autoglm.export.sources import open_checkpoint
 from edge_autoglm.export.spec import DecoderSpec
 from edge_autoglm.export.standard.dialect import StandardDialect
-from edge_autoglm.export.standard.quantizer import PLAIN, CalibratedQuantizer
+from edge_autoglm.export.standard.quantizer import PLAIN, STANDARD_ROUNDING
 from edge_autoglm.export.weights import LINEARS
 from tests.oracles.family_cases import VOCAB_SIZE, Config, write_case
 
@@ -29,7 +29,7 @@ def quantizer_of(spec: DecoderSpec, precision: str) -> Quantizer:
     form: FormName = "int4"
     int4 = Plan("int8", (dict.fromkeys(LINEARS, form),) * spec.layers)
     plan = static_w8a8_plan(spec) if precision == "w8a8" else int4
-    return CalibratedQuantizer(spec, plan, windows, threads=1)
+    return MixedQuantizer(spec, plan, windows, 1, STANDARD_ROUNDING)
 
 
 def write_graph(
