@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Sequence
+from itertools import takewhile
 from typing import Any
 
 from benchmarks.evolve.world import World
@@ -33,6 +35,7 @@ class BothWays(Scorer):
         self.seconds: dict[bool, list[float]] = {True: [], False: []}
         self.prompts: list[int] = []
         self.tokens = self.cached = self.different = 0
+        self.sequences: list[list[int]] = []
 
     def _ask(self, variant: Variant, questions: dict[Key, Question]) -> None:
         order = (True, False) if len(self.prompts) % 2 else (False, True)
@@ -44,6 +47,7 @@ class BothWays(Scorer):
             self.seconds[reuse].append(time.perf_counter() - before)
             found[reuse] = {key: way._asked[key] for key in questions}
         self.prompts.append(len(questions))
+        self.sequences += [self._model.encode_prompt(each.prompt, each.soft_prompt) for each in questions.values()]
         for key, outcome in found[True].items():
             self.different += outcome.logprobs != found[False][key].logprobs
             self.tokens += outcome.prompt_tokens
@@ -82,7 +86,22 @@ def figures(scorer: BothWays) -> dict[str, Any]:
         "prompts_with_other_scores": scorer.different,
         "prompt_tokens": scorer.tokens,
         "of_them_held": scorer.cached,
+        "tokens_of_a_tree": tree_size(scorer.sequences),
     }
+
+
+def tree_size(sequences: Sequence[Sequence[int]]) -> int:
+    """Tokens to run where any beginning that two prompts share runs once, whatever the order and the memory.
+
+    No reuse of prefixes can do with less: ``prompt_tokens`` over this is the most that it can save.
+    """
+    size, before = 0, list[int]()
+    for tokens in sorted(map(list, sequences)):
+        size += len(tokens) - sum(
+            1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(before, tokens, strict=False))
+        )
+        before = tokens
+    return size
 
 
 def _alone(model: LanguageModel) -> LanguageModel:

@@ -232,13 +232,13 @@ def _reading(root: Path) -> Iterator[None]:
         ) from error
 
 
-def _identity(root: Path) -> tuple[int, int] | None:
-    """Changes when another folder is renamed to this path."""
+def _identity(root: Path) -> tuple[int, int, int] | None:
+    """Changes when another folder is renamed to this path, even one that was given a deleted folder's inode."""
     try:
         status = root.stat()
     except OSError:
         return None
-    return status.st_dev, status.st_ino
+    return status.st_dev, status.st_ino, status.st_ctime_ns
 
 
 def _read_checked(root: Path, verify: bool, progress: Progress, trusted_keys: Sequence[str] | None) -> Manifest:
