@@ -24,7 +24,6 @@ from tests.checkpoints import CHAT_TEMPLATE, VOCAB_SIZE
 from tests.runtime.tokenizers_for_tests import byte_fallback_json
 from tests.swap.world import (
     EOS,
-    PROBES,
     TOKENIZER,
     HookedEngine,
     SteppedClock,
