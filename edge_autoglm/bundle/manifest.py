@@ -174,7 +174,7 @@ class Manifest:
         _check_schema(content, file)
         written = content.pop(_CHECKSUM, None)
         try:
-            manifest: Manifest = _decode(cls, content, "")
+            manifest: Manifest = decode(cls, content, "")
             _check_paths(manifest)
             canonical = manifest.to_json()
         except (ValueError, RecursionError) as error:
@@ -256,8 +256,13 @@ def _check_paths(manifest: Manifest) -> None:
                 raise ValueError(f"{where} is {plan.path!r}, which is not among the files")
 
 
-def _decode(kind: Any, value: Any, field: str) -> Any:
-    """Build a value of the annotated type from JSON, strictly.
+def decode(kind: Any, value: Any, field: str) -> Any:
+    """Build a value of an annotated type from JSON, strictly.
+
+    Args:
+        kind: The annotation: a dataclass, a tuple, a dict, or types that JSON has.
+        value: As ``json.loads`` gives it.
+        field: Its name, for messages; empty for the whole.
 
     Raises:
         ValueError: Naming the field.
@@ -266,12 +271,12 @@ def _decode(kind: Any, value: Any, field: str) -> Any:
         return _decode_object(kind, value, field)
     if get_origin(kind) is tuple:
         items = _expect((list,), value, field)
-        return tuple(_decode(get_args(kind)[0], item, f"{field}[{index}]") for index, item in enumerate(items))
+        return tuple(decode(get_args(kind)[0], item, f"{field}[{index}]") for index, item in enumerate(items))
     if get_origin(kind) is dict:
         entries, values = _expect((dict,), value, field), get_args(kind)[1]
         if values is Any:
             return entries
-        return {name: _decode(values, entry, f"{field}.{name}") for name, entry in entries.items()}
+        return {name: decode(values, entry, f"{field}.{name}") for name, entry in entries.items()}
     return _expect(get_args(kind) or (kind,), value, field)
 
 
@@ -284,7 +289,7 @@ def _decode_object(kind: Any, value: Any, field: str) -> Any:
     for unknown in sorted(content.keys() - hints.keys()):
         raise ValueError(f"field {prefix}{unknown} is unknown")
     present = {name: hint for name, hint in hints.items() if name in content}
-    return kind(**{name: _decode(hint, content[name], prefix + name) for name, hint in present.items()})
+    return kind(**{name: decode(hint, content[name], prefix + name) for name, hint in present.items()})
 
 
 def _expect(kinds: tuple[type, ...], value: Any, field: str) -> Any:

@@ -63,6 +63,9 @@ class EngineFacts:
     exact_decode: bool = False
     """Whether a decode step gives a token the same bits as a longer chunk does. Only then are drafts verified in one
     chunk, and the KV of an answer reused."""
+    page: int = 1
+    """Tokens, from a multiple of it on, that a prefill step computes together whatever part of them is new. Chunks that
+    end at a multiple compute nothing twice."""
 
 
 @dataclass(frozen=True, slots=True)
