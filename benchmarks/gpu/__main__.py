@@ -1,6 +1,7 @@
 """Our engines on a GPU beside torch and onnxruntime-genai: measure, and make the page from the records.
 
     python -m benchmarks.gpu run BUNDLE... [--checkpoint FOLDER] [--genai FOLDER] [--python torch=python3]
+    python -m benchmarks.gpu plans BUNDLE... [--compute-capability 8.9]
     python -m benchmarks.gpu page
 
 Each contestant runs in a process of its own, in the interpreter that has its package.
@@ -21,6 +22,7 @@ from benchmarks.gpu.rounds import cases
 from benchmarks.gpu.run import Campaign, measure
 from benchmarks.peers.client import PeerFailure
 from edge_autoglm import Bundle
+from edge_autoglm.cli.output import progress_bars
 from edge_autoglm.device.accelerators import GpuState, detect_accelerators, why_no_gpu
 from edge_autoglm.errors import EdgeAutoGLMError
 
@@ -87,6 +89,28 @@ def run_command(
         click.echo(f"record: {measure(campaign, gpu, Console())}")
     except (EdgeAutoGLMError, PeerFailure) as error:
         raise click.ClickException(str(error)) from error
+
+
+@main.command("plans")
+@click.argument("bundles", type=_EXISTING, nargs=-1, required=True)
+@click.option("--compute-capability", "capability", default="8.9", show_default=True)
+@click.option("--records", type=_FOLDER, default=record.FOLDER, help="Folder for the record.")
+def plans_command(bundles: tuple[Path, ...], capability: str, records: Path) -> None:
+    """Compile BUNDLES with the TensorRT that is here, and write times and sizes; TensorRT-RTX needs no GPU for it."""
+    from benchmarks.gpu.plans import compiled
+
+    figures = {}
+    try:
+        for path in bundles:
+            bundle = Bundle.open(path)
+            name = f"{bundle.manifest.model.name} {bundle.engine('standard').precision}"
+            with progress_bars() as progress:
+                figures[name] = compiled(bundle, capability, progress)
+            click.echo(f"{name}: {figures[name]}")
+    except EdgeAutoGLMError as error:
+        raise click.ClickException(str(error)) from error
+    seconds = {name: [found["seconds"]] for name, found in figures.items()}
+    click.echo(f"record: {record.write('gpu_plans', {'sizes': 'usual'}, seconds, figures, records)}")
 
 
 @main.command("page")

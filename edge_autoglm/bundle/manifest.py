@@ -20,7 +20,8 @@ MANIFEST_NAME = "manifest.json"
 CREATOR = "edge-autoglm"
 
 _CHECKSUM = "checksum"
-_PLANS = "plans"
+_LEFT_OUT = frozenset({"plans", "columns"})
+"""Fields of an engine that are not written where they say nothing."""
 _SHA256 = re.compile("[0-9a-f]{64}")
 _COPY_AGAIN = "Copy the bundle again from where it came, or export it again."
 
@@ -110,6 +111,7 @@ class EngineEntry:
         groups: How the weights of each group of layers are stored (``{"qkv": "int4"}``); for people.
         notes: What else the exporter had to say of this engine, for people.
         plans: Compiled from the graph; for kind ``standard``. Left out of the text where there are none.
+        columns: Of a slot's KV cache, where the graph fixes them (kind ``standard``); else 0, and left out.
     """
 
     kind: str
@@ -119,6 +121,7 @@ class EngineEntry:
     groups: dict[str, str] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
     plans: tuple[PlanEntry, ...] = ()
+    columns: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,9 +191,9 @@ class Manifest:
 
 
 def engine_json(entry: EngineEntry) -> dict[str, Any]:
-    """An engine's entry as it stands in the text: one without plans is written as it was before there were any."""
+    """An engine as it stands in the text: what it does not have is left out, as it was before there was any."""
     content = dataclasses.asdict(entry)
-    return {name: value for name, value in content.items() if name != _PLANS or value}
+    return {name: value for name, value in content.items() if name not in _LEFT_OUT or value}
 
 
 def listed_paths(text: str) -> frozenset[str] | None:
@@ -284,7 +287,7 @@ def _decode_object(kind: Any, value: Any, field: str) -> Any:
     content = _expect((dict,), value, field)
     hints = get_type_hints(kind)
     prefix = f"{field}." if field else ""
-    for missing in sorted(hints.keys() - content.keys() - {_PLANS}):
+    for missing in sorted(hints.keys() - content.keys() - _LEFT_OUT):
         raise ValueError(f"field {prefix}{missing} is missing")
     for unknown in sorted(content.keys() - hints.keys()):
         raise ValueError(f"field {prefix}{unknown} is unknown")

@@ -131,7 +131,8 @@ class _Export:
             if proven is not None and not options.force:
                 refuse_export(proven, source)
             graph, notes = _GRAPHS[options.target], tuple(_notes(built, proven, plans))
-            engine = EngineEntry(built.kind, graph, options.precision, options.kv_type, built.groups, notes, plans)
+            entry = EngineEntry(built.kind, graph, options.precision, options.kv_type, built.groups, notes)
+            engine = dataclasses.replace(entry, plans=plans, columns=built.columns)
             return self.writer.commit(
                 source=Path(checkpoint.location).name,
                 model=built.model,

@@ -44,6 +44,7 @@ class Built:
         model: Facts of the model.
         groups: How each group of weights is stored.
         notes: For people.
+        columns: Of a slot's KV cache, where the graph fixes them.
     """
 
     path: Path
@@ -51,6 +52,7 @@ class Built:
     model: ModelFacts
     groups: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    columns: int = 0
 
 
 class Route(Protocol):
@@ -166,7 +168,7 @@ class OwnRoute:
 
         columns = StepSizes().columns(capacity or min(_CAPACITY, longest))
         groups = build.standard(StandardDialect("native", precision, columns))
-        return Built(path, "standard", _facts(self.checkpoint, self.texts, self.spec), groups)
+        return Built(path, "standard", _facts(self.checkpoint, self.texts, self.spec), groups, columns=columns)
 
     def _graph(self, path: Path, kv: str, calibration: Calibration | None, progress: Progress) -> Build:
         try:

@@ -48,7 +48,7 @@ def model_parts(choice: DeviceChoice, config: RuntimeConfig) -> tuple[MemoryPart
     if choice.sizes is not None:
         rows = choice.sizes.rows
         slots = (-(-slots // rows) + (_CHECKING if on_gpu else 0)) * rows
-        tokens = choice.sizes.columns(tokens)
+        tokens = entry.columns
     parts = (
         _engine_part(choice),
         slots_part(slots, tokens, token_bytes),

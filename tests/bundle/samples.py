@@ -44,7 +44,7 @@ PLAN = PlanEntry(
     page=128,
     head_rows=32,
 )
-PLANNED = dataclasses.replace(ENGINE, kind="standard", plans=(PLAN,))
+PLANNED = dataclasses.replace(ENGINE, kind="standard", plans=(PLAN,), columns=128)
 CONTENTS: Mapping[str, bytes] = {
     "engine/model.onnx": b"graph",
     "engine/model.onnx.data": bytes(range(256)),

@@ -66,6 +66,7 @@ def _engines(graph: str) -> st.SearchStrategy[EngineEntry]:
         groups=st.dictionaries(st.text(), st.text(), max_size=3),
         notes=st.lists(st.text(), max_size=2).map(tuple),
         plans=st.lists(_plans(graph), max_size=2).map(tuple),
+        columns=counts,
     )
 
 
@@ -225,6 +226,7 @@ def test_a_missing_field_of_a_plan_is_named(planned: Manifest, field: str) -> No
 def test_the_text_of_a_bundle_without_plans_is_what_it_was_before_there_were_any(manifest: Manifest) -> None:
     text = manifest.to_json()
     assert "plans" not in text
+    assert "columns" not in text
     content = json.loads(text)
     content["engines"][0]["plans"] = []
     with pytest.raises(DamagedBundle, match="was edited"):

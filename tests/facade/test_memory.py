@@ -98,7 +98,7 @@ def test_on_a_gpu_all_but_the_responses_count_against_its_memory(tmp_path: Path)
     plan = memory_plan(on_gpu(tmp_path), config)
     engine, slots, cache = plan.of(gpu=True).parts
     assert engine.size == 5_000_000, "the plan, as it is stored"
-    # 5 slots in whole blocks of 4 rows, and a block for each of the two forks of a check; 40 tokens in whole pages.
+    # 5 slots in whole blocks of 4 rows, and a block for each of the two forks of a check; all columns of the graph.
     token_bytes = 2 * FACTS.layers * FACTS.kv_heads * FACTS.head_dim * 4
     assert slots.size == (8 + 2 * 4) * 128 * token_bytes
     assert cache.size == config.kv_cache_bytes
