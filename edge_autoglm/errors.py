@@ -17,6 +17,7 @@ Each one names the cause and the cure in one line, so that the command line can 
     |   +-- ForeignBundle            not a bundle, or of another schema version
     |   +-- UntrustedBundle          unsigned, signed by a stranger, or altered since
     |   +-- ForeignSoftPrompt        a soft prompt was computed by another engine
+    |   +-- DamagedPlan              a TensorRT plan that was rebuilt on this device is missing or altered
     +-- PromptError              a task file or the input of a request is wrong
     |   +-- TaskFileError            names file and field
     |   +-- TemplateError            undefined variable, syntax, sandbox violation
@@ -44,6 +45,7 @@ Each one names the cause and the cure in one line, so that the command line can 
     |   +-- ExamplesFileError        a file of labelled examples is wrong; names file and line
     +-- SwapError                no generation to roll back to, runtime closed
     +-- MissingDependency        an optional package is needed; says which extra brings it
+    +-- DeviceUnavailable        the device that was asked for cannot run the bundle here; says what is missing
 """
 
 from __future__ import annotations
@@ -120,6 +122,10 @@ class UntrustedBundle(BundleError):
 
 class ForeignSoftPrompt(BundleError):
     """A soft prompt's KV was computed by another engine than the one that is to go on behind it."""
+
+
+class DamagedPlan(BundleError):
+    """A TensorRT plan that was rebuilt on this device is missing, resized or altered; the bundle may be whole."""
 
 
 class PromptError(EdgeAutoGLMError):
@@ -254,3 +260,7 @@ class SwapError(EdgeAutoGLMError):
 
 class MissingDependency(EdgeAutoGLMError):
     """An optional package is needed; the cure says which extra brings it."""
+
+
+class DeviceUnavailable(EdgeAutoGLMError):
+    """The device that was asked for cannot run the bundle on this machine; the cause says what is missing."""

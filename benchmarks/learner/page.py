@@ -14,6 +14,7 @@ from benchmarks.learner.plots import draw_boxes, draw_channels, draw_curves, dra
 from benchmarks.learner.results import Results
 from benchmarks.learner.settings import LINUCB, MAIN
 from benchmarks.learner.units import FIXED, UNIFORM
+from benchmarks.markdown import table
 
 PAGE = "learner.md"
 _INTRODUCTION = """\
@@ -83,12 +84,12 @@ def _streams(content: dict[str, Any], picture: Path) -> Iterator[str]:
         cells = [*map(_error, figures), f"{_error(error)} ({best_vw.removeprefix('vw ')})", _error(least)]
         rows.append([stream, str(about["steps"]), str(about["arms"]), *cells, _error(results.mean(stream, FIXED))])
     heads = ("stream", "steps", "arms", *ours, LINUCB, "best VW", "best context-free of River", FIXED)
-    yield from _table(heads, rows)
+    yield from table(heads, rows)
     yield ""
     yield f"All of VW's configurations and River's other bandits; choosing evenly is *{UNIFORM}*:"
     yield ""
     rest = [*results.family("vw"), *others, UNIFORM]
-    yield from _table(
+    yield from table(
         ("stream", *rest),
         [[stream, *(_error(results.mean(stream, name)) for name in rest)] for stream in results.streams],
     )
@@ -106,7 +107,7 @@ def _robust(content: dict[str, Any], picture: Path) -> Iterator[str]:
         [stream, *(_error(means[f"{stream}/{channel}"]) for channel in config["channels"])]
         for stream in config["streams"]
     ]
-    yield from _table(("stream", *config["channels"]), rows)
+    yield from table(("stream", *config["channels"]), rows)
     draw_channels(means, config["streams"], config["channels"], picture)
 
 
@@ -116,7 +117,7 @@ def _speed(content: dict[str, Any], picture: Path) -> Iterator[str]:
     yield f"{config['arms']} arms, {features}, {config['rounds']} rounds:"
     yield ""
     medians = {name: statistics.median(values) for name, values in samples.items()}
-    yield from _table(
+    yield from table(
         ("contestant", "median, us", f"times {MAIN}"),
         [[name, f"{median:.0f}", f"{median / medians[MAIN]:.2f}"] for name, median in medians.items()],
     )
@@ -130,7 +131,7 @@ def _nulls(content: dict[str, Any], picture: Path) -> Iterator[str]:
     for name, figures in content["figures"]["summary"].items():
         cells = [name, str(figures["runs"]), *(_share(figures.get(key)) for key in ("promoted", "covered"))]
         rows.append([*cells, "-" if figures.get("median") is None else f"{figures['median']:.0f}"])
-    yield from _table(("runs", "how many", "promoted", "interval held", "median feedbacks"), rows)
+    yield from table(("runs", "how many", "promoted", "interval held", "median feedbacks"), rows)
     draw_promotions(content["samples"], picture)
 
 
@@ -156,13 +157,6 @@ def spelled(found: Iterable[Check]) -> Iterator[str]:
     for check in found:
         sign = "<=" if check.holds else ">"
         yield f"{check.stream}: {check.found:.3f} {sign} {check.bound:.3f} ({check.what})"
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    yield f"| {' | '.join(heads)} |"
-    yield "|---" + "|---:" * (len(heads) - 1) + "|"
-    for row in rows:
-        yield f"| {' | '.join(row)} |"
 
 
 def _error(value: float) -> str:

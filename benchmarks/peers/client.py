@@ -66,6 +66,15 @@ class PeerProcess:
         reply = self._ask({"op": "generate", "prompts": asked, "new_tokens": new_tokens})
         return [Answer(**answer) for answer in reply["answers"]]
 
+    def launches(self, prompts: Sequence[Prompt], new_tokens: int) -> int:
+        """What a GPU runs while the prompts are continued: kernels, copies and fills.
+
+        Raises:
+            PeerFailure: That cannot be told, or the contestant fails.
+        """
+        asked = [dataclasses.asdict(prompt) for prompt in prompts]
+        return int(self._ask({"op": "launches", "prompts": asked, "new_tokens": new_tokens})["launches"])
+
     def settle(self) -> float:
         """Wait until the process computes nothing; seconds that it took.
 

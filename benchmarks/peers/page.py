@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from benchmarks.markdown import number, percent, table
 from benchmarks.peers.experiments import CRITICAL, EXPERIMENTS
 from benchmarks.peers.lineup import OWN
 from benchmarks.peers.plots import draw_bars, draw_growth
@@ -73,15 +74,15 @@ def _single(results: Results, picture: Path) -> Iterator[str]:
         nbytes = results.content["figures"]["weight_bytes"][name]
         cells = [
             name,
-            _number(prefill),
-            _number(decode, 1),
-            _number(itl, 2, _MILLISECONDS),
-            _number(ttft, 0, _MILLISECONDS),
+            number(prefill),
+            number(decode, 1),
+            number(itl, 2, _MILLISECONDS),
+            number(ttft, 0, _MILLISECONDS),
         ]
-        cells += [_number(nbytes, 0, 1 / _MEGABYTE), _percent(results.memory_share(name, case))]
+        cells += [number(nbytes, 0, 1 / _MEGABYTE), percent(results.memory_share(name, case))]
         rows.append(cells)
     heads = ("contestant", "prefill, tok/s", "decode, tok/s", "token to token, ms", "first token, ms")
-    yield from _table((*heads, "MB read a token", "share of DRAM"), rows)
+    yield from table((*heads, "MB read a token", "share of DRAM"), rows)
     if results.memory is not None:
         yield ""
         yield f"The memory gives {results.memory / _GIGABYTE:.1f} GB/s to as many threads."
@@ -98,10 +99,10 @@ def _concurrent(results: Results, picture: Path) -> Iterator[str]:
     for name in results.contestants:
         found = {case: results.median(name, case, "throughput") for case in results.cases}
         gain = (found[many] or 0.0) / (found[alone] or math.inf)
-        rows.append([name, *(_number(value, 1) for value in found.values()), _number(gain, 2)])
+        rows.append([name, *(number(value, 1) for value in found.values()), number(gain, 2)])
     yield "New tokens a second, all requests together:"
     yield ""
-    yield from _table(("contestant", *results.cases, f"{many} / {alone}"), rows)
+    yield from table(("contestant", *results.cases, f"{many} / {alone}"), rows)
     for case in results.cases:
         yield ""
         yield f"Of that, {case}:"
@@ -116,9 +117,9 @@ def _critical(results: Results, picture: Path) -> Iterator[str]:
     for name in results.contestants:
         idle, loaded = (results.percentile(name, case, metric, _P95) for case in results.cases)
         ratio = loaded / idle if idle and loaded else None
-        rows.append([name, _number(idle, 1, _MILLISECONDS), _number(loaded, 1, _MILLISECONDS), _number(ratio, 2)])
+        rows.append([name, number(idle, 1, _MILLISECONDS), number(loaded, 1, _MILLISECONDS), number(ratio, 2)])
     heads = ("contestant", *(f"p95 first token {case}, ms" for case in results.cases), "ratio")
-    yield from _table(heads, rows)
+    yield from table(heads, rows)
     draw_bars(results, picture, [(case, metric, f"{case}, seconds to first token") for case in results.cases])
 
 
@@ -149,10 +150,10 @@ def _growth_table(results: Results, metric: str, title: str, digits: int = 0) ->
     yield title
     yield ""
     rows = [
-        [name, *(_number(results.median(name, case, metric), digits) for case in results.cases)]
+        [name, *(number(results.median(name, case, metric), digits) for case in results.cases)]
         for name in results.contestants
     ]
-    yield from _table(("contestant", *results.cases), rows)
+    yield from table(("contestant", *results.cases), rows)
 
 
 def _lead_table(results: Results, case: str, metrics: Sequence[str]) -> Iterator[str]:
@@ -160,10 +161,10 @@ def _lead_table(results: Results, case: str, metrics: Sequence[str]) -> Iterator
     own = [name for name in results.contestants if name.startswith(OWN)]
     leads = {metric: list(results.leads(own, case, metric)) for metric in metrics}
     rows = [
-        [f"{name} / {peer}", *(_number(leads[metric][place][2], 2) for metric in metrics)]
+        [f"{name} / {peer}", *(number(leads[metric][place][2], 2) for metric in metrics)]
         for place, (name, peer, _) in enumerate(leads[metrics[0]])
     ]
-    yield from _table(("ratio of medians", *metrics), rows)
+    yield from table(("ratio of medians", *metrics), rows)
 
 
 def _notes(results: Results) -> Iterator[str]:
@@ -183,18 +184,3 @@ def _notes(results: Results) -> Iterator[str]:
     for text, names in agreeing.items():
         yield f"- First answer of {', '.join(names)}: {text[:80]!r}"
     yield ""
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    yield f"| {' | '.join(heads)} |"
-    yield "|---" + "|---:" * (len(heads) - 1) + "|"
-    for row in rows:
-        yield f"| {' | '.join(row)} |"
-
-
-def _number(value: float | None, digits: int = 0, factor: float = 1.0) -> str:
-    return "-" if value is None else f"{value * factor:.{digits}f}"
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{value:.0%}"

@@ -89,7 +89,7 @@ def run(
             findings.samples[f"{MEMORY}//bytes"].append(schedule.memory())
         for case in cases:
             prompts = case.prompts()
-            for contestant in _turns(contestants, number):
+            for contestant in turns(contestants, number):
                 schedule.progress(f"{case.name}: {contestant.name}")
                 if contestant.name in findings.absent or not case.suits(contestant):
                     continue
@@ -134,7 +134,7 @@ def _single(answer: Answer) -> dict[str, float]:
     return found
 
 
-def _turns(contestants: Sequence[Contestant], number: int) -> Iterator[Contestant]:
+def turns(contestants: Sequence[Contestant], number: int) -> Iterator[Contestant]:
     """Whoever began a round ends the next."""
     first = number % max(1, len(contestants))
     yield from contestants[first:]

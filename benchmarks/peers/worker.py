@@ -17,9 +17,11 @@ from benchmarks.peers.protocol import Peer, Prompt, Settings
 
 KINDS = {
     "edge": "benchmarks.peers.edge:EdgePeer",
+    "edge_engine": "benchmarks.gpu.edge_engine:EdgeEngine",
     "llama_cpp": "benchmarks.peers.llama_cpp:LlamaCppPeer",
     "ort_genai": "benchmarks.peers.ort_genai:OrtGenaiPeer",
     "openvino": "benchmarks.peers.openvino_genai:OpenVinoPeer",
+    "torch": "benchmarks.gpu.torch_peer:TorchPeer",
     "transformers": "benchmarks.peers.transformers_peer:TransformersPeer",
 }
 """Kind -> module and class. They are imported when chosen, because no interpreter need have all of them."""
@@ -42,6 +44,8 @@ def serve(requests: TextIO, replies: TextIO, make: Callable[[Settings], Peer]) -
                     reply = {"about": peer.describe()}
                 elif peer is None:
                     raise RuntimeError("no model is open")
+                elif request["op"] == "launches":
+                    reply = {"launches": _launches(peer, request)}
                 else:
                     reply = {"answers": _generate(peer, request)}
             except Exception as error:
@@ -57,6 +61,14 @@ def serve(requests: TextIO, replies: TextIO, make: Callable[[Settings], Peer]) -
 def _generate(peer: Peer, request: Message) -> list[Message]:
     prompts = [Prompt(**prompt) for prompt in request["prompts"]]
     return [dataclasses.asdict(answer) for answer in peer.generate(prompts, request["new_tokens"])]
+
+
+def _launches(peer: Peer, request: Message) -> int:
+    """Of a call that has been made once already: what it had to prepare is not counted."""
+    from benchmarks.gpu.launches import launch_counter
+
+    _generate(peer, request)
+    return launch_counter().count(lambda: _generate(peer, request))
 
 
 def _load(kind: str) -> Callable[[Settings], Peer]:

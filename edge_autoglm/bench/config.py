@@ -17,7 +17,8 @@ class BenchConfig:
         repeat: Measured rounds.
         warmup: Rounds before them, which are recorded but not part of the figures.
         concurrency: Requests of a round, all asked at once from threads of their own.
-        threads: Of the engine; ``None`` takes what the system grants.
+        threads: Of an engine on the CPU; ``None`` takes what the system grants.
+        device: Where to run it; see `Runtime.open`.
         seed: Of the choice of prompts.
 
     Raises:
@@ -30,6 +31,7 @@ class BenchConfig:
     warmup: int = 1
     concurrency: int = 1
     threads: int | None = None
+    device: str = "auto"
     seed: int = 0
 
     def __post_init__(self) -> None:

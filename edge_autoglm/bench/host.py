@@ -14,7 +14,7 @@ from edge_autoglm import __version__
 from edge_autoglm.device.cpu import Cpu, detect_cpu
 from edge_autoglm.device.threads import default_threads
 
-_PACKAGES = ("onnxruntime", "onnxruntime-gpu", "numpy", "tokenizers")
+_PACKAGES = ("onnxruntime", "onnxruntime-gpu", "tensorrt", "tensorrt-rtx", "nvidia-cuda-runtime", "numpy", "tokenizers")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,9 +48,11 @@ class _StageClock:
         return {stage: self.last[stage] - self.first[stage] for stage in self.first}
 
 
-def timed_open(bundle: Path, threads: int, config: RuntimeConfig, progress: Progress) -> tuple[Runtime, Load]:
+def timed_open(
+    bundle: Path, threads: int, device: str, config: RuntimeConfig, progress: Progress
+) -> tuple[Runtime, Load]:
     """Open a runtime; the caller closes it. Arguments and errors are those of `Runtime.open`."""
     clock = _StageClock(progress)
     started = time.perf_counter()
-    runtime = Runtime.open(bundle, threads=threads, config=config, progress=clock)
+    runtime = Runtime.open(bundle, threads=threads, device=device, config=config, progress=clock)
     return runtime, Load(time.perf_counter() - started, clock.stages())

@@ -13,6 +13,7 @@ from edge_autoglm.bench.loading import Load
 from edge_autoglm.bench.notes import notes
 from edge_autoglm.bench.samples import Round, all_requests
 from edge_autoglm.bench.summary import PERCENTILE_DEFINITION, Summary, summarize
+from edge_autoglm.device.placement import Placement
 
 SCHEMA_VERSION = 1
 
@@ -78,7 +79,8 @@ class BenchReport:
         config: What was asked for.
         bundle: Which bundle.
         host: Where.
-        threads: Of the engine.
+        threads: Of an engine on the CPU.
+        placement: Where the engine ran.
         load: Opening the runtime.
         memory: High-water marks.
         warmup: Rounds before those that count.
@@ -89,6 +91,7 @@ class BenchReport:
     bundle: BundleFacts
     host: Host
     threads: int
+    placement: Placement
     load: Load
     memory: PeakMemory
     warmup: tuple[Round, ...]
@@ -123,6 +126,7 @@ class BenchReport:
             "config": {**asdict(self.config), "threads": self.threads, "decoding": "greedy"},
             "bundle": asdict(self.bundle),
             "host": asdict(self.host),
+            "placement": asdict(self.placement),
             "load": asdict(self.load),
             "peak_memory": asdict(self.memory),
             "percentiles": PERCENTILE_DEFINITION,

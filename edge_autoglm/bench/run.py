@@ -34,6 +34,7 @@ def run_bench(bundle: str | Path, config: BenchConfig, progress: Progress = sile
         BundleError: The bundle is damaged or foreign.
         PromptTooLong: Prompt and answer are longer than the model can take.
         RequestError: There are not so many different prompts.
+        DeviceUnavailable: The device that was asked for cannot run the bundle here.
         MissingDependency: The bundle's engine is not installed.
     """
     opened = Bundle.open(bundle, verify=False)  # Runtime.open verifies it, on the clock
@@ -42,8 +43,9 @@ def run_bench(bundle: str | Path, config: BenchConfig, progress: Progress = sile
     prompts = bench_prompts(opened, config.prompt_tokens, config.rounds * config.concurrency, config.seed)
     threads = config.threads or default_threads()
     before = peak_rss()
-    runtime, load = timed_open(Path(bundle), threads, _layout(config), progress)
+    runtime, load = timed_open(Path(bundle), threads, config.device, _layout(config), progress)
     with runtime:
+        placement = runtime.stats.placement
         loaded = peak_rss()
         rounds = tuple(_rounds(runtime, prompts, config, progress))
         memory = PeakMemory(before, loaded, peak_rss())
@@ -52,6 +54,7 @@ def run_bench(bundle: str | Path, config: BenchConfig, progress: Progress = sile
         bundle=BundleFacts.of(opened, str(bundle)),
         host=host,
         threads=threads,
+        placement=placement,
         load=load,
         memory=memory,
         warmup=rounds[: config.warmup],

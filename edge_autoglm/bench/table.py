@@ -25,7 +25,7 @@ def show(report: BenchReport, console: Console) -> None:
     console.print(
         escape(
             f"{bundle.model}, {bundle.precision}, KV {bundle.kv_type}, {bundle.size / 1e6:.1f} MB ({bundle.path})\n"
-            f"{report.threads} threads on {report.host.cpu.model}\n"
+            f"{_where(report)}\n"
             f"{config.repeat} rounds after {config.warmup} to warm up; prompts of {config.prompt_tokens} tokens, "
             f"{answers}{at_once}"
         ),
@@ -35,6 +35,12 @@ def show(report: BenchReport, console: Console) -> None:
     console.print(_figures(report))
     for line in (_load(report), _memory(report.memory), *report.notes()):
         console.print(escape(line), highlight=False, soft_wrap=True)
+
+
+def _where(report: BenchReport) -> str:
+    if report.placement.device == "cpu":
+        return f"{report.threads} threads on {report.host.cpu.model}"
+    return str(report.placement)
 
 
 def _figures(report: BenchReport) -> Table:

@@ -2,7 +2,7 @@
 
 from edge_autoglm.bundle.atomic import fsync_folder, write_bytes_atomic
 from edge_autoglm.bundle.bundle import Bundle
-from edge_autoglm.bundle.manifest import SCHEMA_VERSION, EngineEntry, FileEntry, Manifest, ModelFacts
+from edge_autoglm.bundle.manifest import SCHEMA_VERSION, EngineEntry, FileEntry, Manifest, ModelFacts, PlanEntry
 from edge_autoglm.bundle.writer import BundleWriter
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "FileEntry",
     "Manifest",
     "ModelFacts",
+    "PlanEntry",
     "fsync_folder",
     "write_bytes_atomic",
 ]

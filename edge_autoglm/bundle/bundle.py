@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from edge_autoglm.bundle.checksums import digest_of, hash_files
-from edge_autoglm.bundle.manifest import MANIFEST_NAME, EngineEntry, FileEntry, Manifest
+from edge_autoglm.bundle.manifest import MANIFEST_NAME, EngineEntry, FileEntry, Manifest, engine_json
 from edge_autoglm.bundle.signature import Signature, check_signature, read_signature
 from edge_autoglm.bundle.staging import recover
 from edge_autoglm.errors import BundleError, DamagedBundle, ForeignBundle, TaskFileError
@@ -160,7 +160,7 @@ class Bundle:
     @property
     def digest(self) -> str:
         """16 hexadecimal characters that change with any file, and with what the manifest says of model and engines."""
-        engines = [dataclasses.asdict(entry) for entry in self.manifest.engines]
+        engines = [engine_json(entry) for entry in self.manifest.engines]
         return digest_of(self.manifest.files, (dataclasses.asdict(self.manifest.model), engines))
 
     def derive(

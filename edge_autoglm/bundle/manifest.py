@@ -20,6 +20,8 @@ MANIFEST_NAME = "manifest.json"
 CREATOR = "edge-autoglm"
 
 _CHECKSUM = "checksum"
+_LEFT_OUT = frozenset({"plans", "columns"})
+"""Fields of an engine that are not written where they say nothing."""
 _SHA256 = re.compile("[0-9a-f]{64}")
 _COPY_AGAIN = "Copy the bundle again from where it came, or export it again."
 
@@ -75,16 +77,41 @@ class ModelFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class PlanEntry:
+    """A TensorRT plan: an engine's graph, compiled for some devices and one version of one library.
+
+    Attributes:
+        path: POSIX path relative to the bundle, or to the folder of rebuilt plans.
+        library: Whose plan it is: ``tensorrt`` or ``tensorrt_rtx``.
+        version: Of that library; no other opens it.
+        compute_capabilities: Of the GPUs that it runs on (``8.9``).
+        platform: Operating system and processor (``linux-x86_64``).
+        rows, page, head_rows: See ``runtime.engines.standard.sizes``.
+    """
+
+    path: str
+    library: str
+    version: str
+    compute_capabilities: tuple[str, ...]
+    platform: str
+    rows: int
+    page: int
+    head_rows: int
+
+
+@dataclass(frozen=True, slots=True)
 class EngineEntry:
     """One engine of a bundle.
 
     Attributes:
-        kind: Which runtime opens it (``ort``).
+        kind: Which runtime opens it: ``ort``, ``ort-past`` or ``standard``.
         graph: Path of the graph within the bundle.
         precision: As the exporter was asked for it (``int8``).
         kv_type: Of the KV cache (``fp32``).
         groups: How the weights of each group of layers are stored (``{"qkv": "int4"}``); for people.
         notes: What else the exporter had to say of this engine, for people.
+        plans: Compiled from the graph; for kind ``standard``. Left out of the text where there are none.
+        columns: Of a slot's KV cache, where the graph fixes them (kind ``standard``); else 0, and left out.
     """
 
     kind: str
@@ -93,6 +120,8 @@ class EngineEntry:
     kv_type: str
     groups: dict[str, str] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    plans: tuple[PlanEntry, ...] = ()
+    columns: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +155,7 @@ class Manifest:
             ValueError: ``verification`` holds NaN or an infinity.
             TypeError: ``verification`` holds something that JSON has no form for.
         """
-        content = dataclasses.asdict(self)
+        content = dataclasses.asdict(self) | {"engines": [engine_json(engine) for engine in self.engines]}
         return _canonical({**content, _CHECKSUM: _checksum(content)})
 
     @classmethod
@@ -148,7 +177,7 @@ class Manifest:
         _check_schema(content, file)
         written = content.pop(_CHECKSUM, None)
         try:
-            manifest: Manifest = _decode(cls, content, "")
+            manifest: Manifest = decode(cls, content, "")
             _check_paths(manifest)
             canonical = manifest.to_json()
         except (ValueError, RecursionError) as error:
@@ -159,6 +188,12 @@ class Manifest:
                 _COPY_AGAIN,
             )
         return manifest
+
+
+def engine_json(entry: EngineEntry) -> dict[str, Any]:
+    """An engine as it stands in the text: what it does not have is left out, as it was before there was any."""
+    content = dataclasses.asdict(entry)
+    return {name: value for name, value in content.items() if name not in _LEFT_OUT or value}
 
 
 def listed_paths(text: str) -> frozenset[str] | None:
@@ -218,10 +253,19 @@ def _check_paths(manifest: Manifest) -> None:
     for index, engine in enumerate(manifest.engines):
         if engine.graph not in paths:
             raise ValueError(f"field engines[{index}].graph is {engine.graph!r}, which is not among the files")
+        for number, plan in enumerate(engine.plans):
+            if plan.path not in paths:
+                where = f"field engines[{index}].plans[{number}].path"
+                raise ValueError(f"{where} is {plan.path!r}, which is not among the files")
 
 
-def _decode(kind: Any, value: Any, field: str) -> Any:
-    """Build a value of the annotated type from JSON, strictly.
+def decode(kind: Any, value: Any, field: str) -> Any:
+    """Build a value of an annotated type from JSON, strictly.
+
+    Args:
+        kind: The annotation: a dataclass, a tuple, a dict, or types that JSON has.
+        value: As ``json.loads`` gives it.
+        field: Its name, for messages; empty for the whole.
 
     Raises:
         ValueError: Naming the field.
@@ -230,12 +274,12 @@ def _decode(kind: Any, value: Any, field: str) -> Any:
         return _decode_object(kind, value, field)
     if get_origin(kind) is tuple:
         items = _expect((list,), value, field)
-        return tuple(_decode(get_args(kind)[0], item, f"{field}[{index}]") for index, item in enumerate(items))
+        return tuple(decode(get_args(kind)[0], item, f"{field}[{index}]") for index, item in enumerate(items))
     if get_origin(kind) is dict:
         entries, values = _expect((dict,), value, field), get_args(kind)[1]
         if values is Any:
             return entries
-        return {name: _decode(values, entry, f"{field}.{name}") for name, entry in entries.items()}
+        return {name: decode(values, entry, f"{field}.{name}") for name, entry in entries.items()}
     return _expect(get_args(kind) or (kind,), value, field)
 
 
@@ -243,11 +287,12 @@ def _decode_object(kind: Any, value: Any, field: str) -> Any:
     content = _expect((dict,), value, field)
     hints = get_type_hints(kind)
     prefix = f"{field}." if field else ""
-    for missing in sorted(hints.keys() - content.keys()):
+    for missing in sorted(hints.keys() - content.keys() - _LEFT_OUT):
         raise ValueError(f"field {prefix}{missing} is missing")
     for unknown in sorted(content.keys() - hints.keys()):
         raise ValueError(f"field {prefix}{unknown} is unknown")
-    return kind(**{name: _decode(hint, content[name], prefix + name) for name, hint in hints.items()})
+    present = {name: hint for name, hint in hints.items() if name in content}
+    return kind(**{name: decode(hint, content[name], prefix + name) for name, hint in present.items()})
 
 
 def _expect(kinds: tuple[type, ...], value: Any, field: str) -> Any:

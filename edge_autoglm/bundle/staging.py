@@ -63,7 +63,7 @@ def prepare(out: Path, overwrite: bool) -> Staging:
         OSError: The parent folder cannot be made or written.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(out.parent):
+    with locked(out.parent):
         _put_back(out)
         _remove_leftovers(out)
         check_replaceable(out, overwrite)
@@ -78,7 +78,7 @@ def replace(out: Path, staging: Staging, overwrite: bool) -> None:
         OSError: A rename failed; ``out`` is as it was.
     """
     garbage = None
-    with _locked(out.parent):
+    with locked(out.parent):
         check_replaceable(out, overwrite)
         previous = _sibling(out, _PREVIOUS)
         try:
@@ -104,7 +104,7 @@ def recover(out: Path) -> None:
         OSError: The rename failed.
     """
     if _is_vacant(out) and out.parent.is_dir() and _siblings(out, _PREVIOUS):
-        with _locked(out.parent):  # waits for a replacement that is under way
+        with locked(out.parent):  # waits for a replacement that is under way
             _put_back(out)
 
 
@@ -217,7 +217,8 @@ def _lock(folder: Path, *, wait: bool) -> int | None:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
+    """Wait until no other process has the folder locked, and lock it; see ``_lock`` for where there are no locks."""
     handle = _lock(folder, wait=True)
     try:
         yield

@@ -14,6 +14,7 @@ _COMMANDS = (
     "verify",
     "sign",
     "inspect",
+    "rebuild",
     "run",
     "chat",
     "bench",

@@ -8,6 +8,7 @@ import click
 from rich.console import Console
 
 from edge_autoglm.bench.config import BenchConfig
+from edge_autoglm.cli.device_option import device_option
 from edge_autoglm.cli.output import console, json_option, write_json
 from edge_autoglm.errors import EdgeAutoGLMError
 
@@ -49,7 +50,8 @@ _COUNT = click.IntRange(min=1)
     metavar="R",
     help="Requests of a round, asked at once.",
 )
-@click.option("--threads", type=_COUNT, help="Of the engine.  [default: what the system grants this process]")
+@click.option("--threads", type=_COUNT, help="Of an engine on the CPU.  [default: what the system grants this process]")
+@device_option
 @click.option("--seed", default=_DEFAULT.seed, show_default=True, help="Of the choice of prompts.")
 @click.option(
     "--plot", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.png", help="Also draw the latencies."
@@ -63,6 +65,7 @@ def command(
     warmup: int,
     concurrency: int,
     threads: int | None,
+    device: str,
     seed: int,
     plot: Path | None,
     json_file: Path | None,
@@ -90,6 +93,7 @@ def command(
     edge-autoglm bench smollm2.bundle
     edge-autoglm bench smollm2.bundle --prompt-tokens 1024 --new-tokens 64 --json bench.json --plot bench.png
     edge-autoglm bench smollm2.bundle --concurrency 16 --threads 2
+    edge-autoglm bench smollm2-gpu.bundle --device tensorrt
     """
     from edge_autoglm.bench import run_bench
     from edge_autoglm.bench.display import still_bars
@@ -104,6 +108,7 @@ def command(
         warmup=warmup,
         concurrency=concurrency,
         threads=threads,
+        device=device,
         seed=seed,
     )
     _check_output(json_file)

@@ -11,6 +11,7 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
+from edge_autoglm.cli.device_option import device_option
 from edge_autoglm.cli.output import console, json_option, progress_bars, write_json
 from edge_autoglm.errors import EdgeAutoGLMError, EvolveError
 
@@ -56,7 +57,10 @@ _INTERRUPTED = 130
 )
 @click.option("--language", type=click.Choice(["en", "zh"]), default="en", show_default=True, help="Of new phrases.")
 @click.option("--seed", default=0, show_default=True, help="Of the split and of every draw.")
-@click.option("--threads", type=click.IntRange(min=1), help="Of the engine.  [default: what the system grants]")
+@click.option(
+    "--threads", type=click.IntRange(min=1), help="Of an engine on the CPU.  [default: what the system grants]"
+)
+@device_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -85,6 +89,7 @@ def command(
     language: str,
     seed: int,
     threads: int | None,
+    device: str,
     out: Path | None,
     resume: bool,
     new_bundle: Path | None,
@@ -131,7 +136,8 @@ def command(
     )
     try:
         with progress_bars() as progress:
-            evolved = PromptOptimizer(bundle, task, settings, threads=threads).evolve(data, folder, progress)
+            optimizer = PromptOptimizer(bundle, task, settings, threads=threads, device=device)
+            evolved = optimizer.evolve(data, folder, progress)
     except KeyboardInterrupt:
         click.echo(f"Interrupted; every score so far is in {folder}. Go on with: {_resuming()}", err=True)
         raise click.exceptions.Exit(_INTERRUPTED) from None

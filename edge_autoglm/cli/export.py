@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -11,6 +12,7 @@ from rich.table import Table
 
 from edge_autoglm.bundle import Bundle
 from edge_autoglm.cli.output import console, json_option, megabytes, progress_bars, write_json
+from edge_autoglm.cli.plan_table import plan_table
 from edge_autoglm.cli.proof_table import proof_table
 from edge_autoglm.export.options import KV_TYPES, PRECISIONS, ROUTES, TARGETS
 from edge_autoglm.export.pipeline import export_model
@@ -29,13 +31,42 @@ from edge_autoglm.export.proof.figures import Proof
     "w8a8 also computes in 8 bits: fastest on long prompts; int4 is the smallest; auto mixes them layer by layer for "
     "the fastest model within --max-kl.",
 )
-@click.option("--target", type=click.Choice(TARGETS), default="ort", show_default=True, help="Engine to build for.")
+@click.option(
+    "--target",
+    type=click.Choice(TARGETS),
+    default="ort",
+    show_default=True,
+    help="What runs it: ONNX Runtime, or TensorRT on NVIDIA devices.",
+)
 @click.option(
     "--kv",
     type=click.Choice(KV_TYPES),
-    default="fp32",
-    show_default=True,
-    help="Of the KV cache: int8 takes a quarter.",
+    help="Of the KV cache: fp32 by default; int8 takes a quarter. For tensorrt it is fp16, and no choice.",
+)
+@click.option(
+    "--capacity",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="For tensorrt: tokens that a slot can hold; 2048 by default, or what the model was made for.",
+)
+@click.option(
+    "--slots",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="For tensorrt: rows that decode in one step of the plan; 4 by default.",
+)
+@click.option(
+    "--compute-capability",
+    "compute_capabilities",
+    multiple=True,
+    metavar="X",
+    help="For tensorrt: GPUs that the plan is for, such as 8.9; repeatable. By default those that are here; where "
+    "there are none, all from 8.0 on that TensorRT-RTX knows.",
+)
+@click.option(
+    "--no-plan",
+    is_flag=True,
+    help="For tensorrt: do not compile a plan; `edge-autoglm rebuild` does it on the device.",
 )
 @click.option(
     "--calibration",
@@ -75,7 +106,11 @@ def command(
     out: Path,
     precision: str,
     target: str,
-    kv: str,
+    kv: str | None,
+    capacity: int | None,
+    slots: int | None,
+    compute_capabilities: tuple[str, ...],
+    no_plan: bool,
     calibration: Path | None,
     adapter: Path | None,
     max_kl: float | None,
@@ -91,10 +126,14 @@ def command(
     and the float32 original predict the same held-out text and answer the same questions; a bundle that differs by more
     than its precision may is refused. OUT appears whole or not at all; nothing is left behind when the export fails.
 
+    For tensorrt, the graph is proven as ONNX Runtime runs it, and compiled to a plan by the TensorRT that is installed.
+    TensorRT-RTX needs no GPU for that.
+
     \b
     edge-autoglm export SmolLM2-135M-Instruct.Q4_1.gguf smollm2.bundle
     edge-autoglm export ./checkpoint model.bundle --precision int4 --calibration my_texts.txt
     edge-autoglm export HuggingFaceTB/SmolLM2-135M-Instruct smollm2.bundle --precision auto --max-kl 0.05
+    edge-autoglm export ./checkpoint model.bundle --target tensorrt --compute-capability 8.9
     """
     started = time.perf_counter()
     with progress_bars() as progress:
@@ -111,6 +150,10 @@ def command(
             proof=not no_proof,
             tasks=list(tasks) or None,
             force=force,
+            capacity=capacity,
+            slots=slots,
+            compute_capabilities=compute_capabilities,
+            plan=not no_plan,
             progress=progress,
         )
     seconds = time.perf_counter() - started
@@ -129,6 +172,9 @@ def _show(bundle: Bundle, out: Path, seconds: float) -> None:
     for note in engine.notes:
         table.add_row("note", escape(note))
     console.print(table)
+    if engine.plans:
+        sizes = {entry.path: entry.size for entry in bundle.manifest.files}
+        console.print(plan_table([(plan, sizes[plan.path]) for plan in engine.plans]))
     proof = Proof.from_json(bundle.manifest.verification)
     if proof is None:
         console.print("Not proven: it was not compared with the original.")
@@ -147,6 +193,7 @@ def _figures(bundle: Bundle, out: Path, seconds: float) -> dict[str, object]:
         "parameters": manifest.model.parameters,
         "precision": engine.precision,
         "kv": engine.kv_type,
+        "plans": [asdict(plan) for plan in engine.plans],
         "notes": list(engine.notes),
         "bytes": _size(bundle),
         "fingerprint": bundle.fingerprint,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
@@ -12,8 +12,11 @@ from rich.table import Table
 
 from edge_autoglm.bundle import Bundle, FileEntry
 from edge_autoglm.cli.output import console, json_option, megabytes, write_json
+from edge_autoglm.cli.plan_table import plan_table
 from edge_autoglm.cli.proof_table import proof_table
+from edge_autoglm.errors import DamagedPlan
 from edge_autoglm.export.proof.figures import Proof
+from edge_autoglm.facade.plans import KnownPlan, plans_of
 from edge_autoglm.prompts import Catalogue
 
 
@@ -21,9 +24,9 @@ from edge_autoglm.prompts import Catalogue
 @click.argument("bundle", type=click.Path(path_type=Path))
 @json_option
 def command(bundle: Path, json_file: Path | None) -> None:
-    """Show what BUNDLE holds: model, precision of each group of layers, tasks, proof, files.
+    """Show what BUNDLE holds: model, precision of each group of layers, tasks, proof, TensorRT plans, files.
 
-    Does not check the files; `verify` does.
+    Plans that `rebuild` made on this device are shown as well. Does not check the files; `verify` does.
     """
     opened = Bundle.open(bundle, verify=False)
     manifest, catalogue = opened.manifest, Catalogue.load(opened.task_files())
@@ -34,6 +37,11 @@ def command(bundle: Path, json_file: Path | None) -> None:
         console.print("Not proven: it was exported without a comparison with the original.")
     else:
         console.print(proof_table(proof, "compared with the original at its export"))
+    plans, damaged = _plans(opened)
+    if plans:
+        console.print(plan_table([(replace(plan.entry, path=plan.name), plan.size) for plan in plans]))
+    for error in damaged:
+        console.print(str(error), markup=False, soft_wrap=True)
     console.print(_files(manifest.files))
     write_json(
         json_file,
@@ -41,8 +49,20 @@ def command(bundle: Path, json_file: Path | None) -> None:
             **asdict(manifest),
             "fingerprint": opened.fingerprint,
             "signed_by": None if opened.signature is None else opened.signature.key_id,
+            "plans": [
+                {**asdict(plan.entry), "path": plan.name, "sha256": plan.sha256, "size": plan.size} for plan in plans
+            ],
+            "damaged_plans": [error.cause for error in damaged],
         },
     )
+
+
+def _plans(bundle: Bundle) -> tuple[list[KnownPlan], list[DamagedPlan]]:
+    """Of the bundle, and those that were rebuilt for it on this device; and what is wrong with others."""
+    engines = [entry for entry in bundle.manifest.engines if entry.kind == "standard"]
+    found = [plan for entry in engines for plan in plans_of(bundle, entry)]
+    known = [plan for plan in found if isinstance(plan, KnownPlan)]
+    return known, [plan for plan in found if isinstance(plan, DamagedPlan)]
 
 
 def _facts(bundle: Bundle, title: str, catalogue: Catalogue) -> Table:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 from rich.markup import escape
 
+from edge_autoglm.cli.device_option import device_option
 from edge_autoglm.cli.output import console, json_option, progress_bars, write_json
 from edge_autoglm.facade.config import RuntimeConfig
 from edge_autoglm.facade.runtime import Runtime
@@ -31,6 +32,7 @@ def _parse(pairs: tuple[str, ...]) -> dict[str, str]:
 @click.option(
     "--state", type=click.Path(path_type=Path), help="State folder of the learner; without it nothing is kept."
 )
+@device_option
 @click.option("--explain", is_flag=True, help="Say why this variant answered.")
 @json_option
 def command(
@@ -39,6 +41,7 @@ def command(
     inputs: tuple[str, ...],
     variant: str | None,
     state: Path | None,
+    device: str,
     explain: bool,
     json_file: Path | None,
 ) -> None:
@@ -48,16 +51,17 @@ def command(
     edge-autoglm run smollm2.bundle sentiment text="What a lovely day"
     """
     with progress_bars() as progress:
-        runtime = Runtime.open(bundle, state, config=RuntimeConfig(tasks=(task,)), progress=progress)
+        runtime = Runtime.open(bundle, state, device=device, config=RuntimeConfig(tasks=(task,)), progress=progress)
     with runtime:
         reply = runtime.run(task, _parse(inputs), variant=variant)
+        device = runtime.stats.placement.device
     console.print(reply.text, markup=False, soft_wrap=True)
     usage, timings = reply.usage, reply.timings
     console.print(
         escape(
             f"variant {reply.variant} (propensity {reply.propensity:.3f}), generation {reply.generation}, "
             f"{usage.prompt_tokens} prompt tokens ({usage.num_cached_tokens} cached), {usage.new_tokens} new, "
-            f"first token after {timings.ttft * 1e3:.0f} ms, id {reply.id}"
+            f"first token after {timings.ttft * 1e3:.0f} ms on {device}, id {reply.id}"
         ),
         style="dim",
         soft_wrap=True,
@@ -67,4 +71,5 @@ def command(
         console.print(why.summary, style="dim", markup=False, soft_wrap=True)
     figures = asdict(replace(reply, explainer=None)) | {"explanation": None if why is None else asdict(why)}
     del figures["explainer"]
+    figures["device"] = device
     write_json(json_file, figures)

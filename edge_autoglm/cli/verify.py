@@ -44,7 +44,7 @@ def command(
     """Check that every file of BUNDLE is what its manifest says, that its tasks are sound, and how well it is proven.
 
     Without --against, the figures are those that were measured at its export. With it, they are measured again, and the
-    command fails if they are beyond the limits.
+    command fails if they are beyond the limits. A bundle for TensorRT is measured as ONNX Runtime runs its graph.
 
     \b
     edge-autoglm verify smollm2.bundle

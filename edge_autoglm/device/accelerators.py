@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -69,12 +70,15 @@ class Accelerators:
 def detect_accelerators(root: Path = Path("/"), load: LoadLibrary = ctypes.CDLL) -> Accelerators:
     """Ask NVML, then CUDA (older Jetsons have no NVML), then look for traces of a GPU that neither shows.
 
+    Where ``CUDA_VISIBLE_DEVICES`` is set, CUDA alone is asked: NVML also shows what that hides from this process.
+
     Args:
         root: Of the file system with ``proc``, ``sys`` and ``etc``.
         load: Opens a shared library by name; raises ``OSError`` where there is none.
     """
     driver, jetson = _kernel_driver(root), _jetson(root)
-    for library, ask in ((_NVML, _ask_nvml), (_CUDA, _ask_cuda)):
+    asked = ((_NVML, _ask_nvml), (_CUDA, _ask_cuda))
+    for library, ask in asked[1:] if "CUDA_VISIBLE_DEVICES" in os.environ else asked:
         try:
             gpus, version, cuda = ask(load(library))
         except (OSError, AttributeError):  # not there, or too old to have the function
@@ -84,6 +88,19 @@ def detect_accelerators(root: Path = Path("/"), load: LoadLibrary = ctypes.CDLL)
     if driver is not None or jetson is not None:
         return Accelerators(GpuState.NOT_VISIBLE, driver=driver, jetson=jetson)
     return Accelerators(GpuState.NO_DRIVER if _on_pci(root) else GpuState.NONE)
+
+
+def why_no_gpu(found: Accelerators) -> tuple[str, str]:
+    """What stands between this process and a GPU, and the cure; for a state other than ``READY``."""
+    if found.state is GpuState.NO_DRIVER:
+        return "there is an NVIDIA GPU without a driver", "Install NVIDIA's driver."
+    if found.state is GpuState.NOT_VISIBLE:
+        board = "" if found.jetson is None else f"; Jetson, {found.jetson}"
+        return (
+            f"NVIDIA's driver is loaded ({found.driver or 'version unknown'}){board}, but this process sees no GPU",
+            "Start the container with its GPUs (docker run --gpus all), or look at CUDA_VISIBLE_DEVICES.",
+        )
+    return "no NVIDIA GPU was found", "Run it on a machine that has one, or on the CPU."
 
 
 _Answer = tuple[list[Gpu], str | None, str | None]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from edge_autoglm.device.accelerators import Accelerators, Gpu, GpuState
+from edge_autoglm.device.accelerators import Accelerators, Gpu, GpuState, why_no_gpu
 from edge_autoglm.device.checks import Check, note, ok, problem
 from edge_autoglm.device.cpu import Cpu
 from edge_autoglm.device.extras import EXTRAS
+from edge_autoglm.device.gpu_diagnosis import check_gpu_libraries
 from edge_autoglm.device.host import HostFacts, Memory
 from edge_autoglm.device.ort_diagnosis import check_onnxruntime
 from edge_autoglm.device.precisions import check_kernels
@@ -21,6 +22,7 @@ def diagnose(facts: HostFacts) -> list[Check]:
         _check_memory(facts.memory),
         _check_gpu(facts.accelerators),
         *check_onnxruntime(facts),
+        *check_gpu_libraries(facts),
         *_check_packages(facts),
         *_check_extras(facts),
     ]
@@ -49,14 +51,8 @@ def _check_gpu(found: Accelerators) -> Check:
     if found.state is GpuState.READY:
         gpus = "; ".join(map(_gpu, found.gpus))
         return ok("NVIDIA GPU", f"{gpus}; driver {found.driver or 'unknown'}, CUDA {found.cuda or 'unknown'}{board}")
-    if found.state is GpuState.NO_DRIVER:
-        return note("NVIDIA GPU", "there is one, without a driver", "Install NVIDIA's driver to use it.")
-    if found.state is GpuState.NOT_VISIBLE:
-        return note(
-            "NVIDIA GPU",
-            f"the driver is loaded ({found.driver or 'version unknown'}){board}, but this process sees no GPU",
-            "Start the container with its GPUs (docker run --gpus all), or look at CUDA_VISIBLE_DEVICES.",
-        )
+    if found.state is not GpuState.NONE:
+        return note("NVIDIA GPU", *why_no_gpu(found))
     return ok("NVIDIA GPU", "none found; engines run on the CPU")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from edge_autoglm.device.accelerators import Accelerators, detect_accelerators
 from edge_autoglm.device.cpu import Cpu, detect_cpu
+from edge_autoglm.device.gpu_facts import TensorRTAnswer, ask_tensorrt
 from edge_autoglm.device.memory import available_memory, memory_limit, physical_memory
 from edge_autoglm.device.ort_import import OrtAnswer, ask_onnxruntime
 from edge_autoglm.device.packages import Installed, OrtBuild, onnxruntime_builds, our_version, requirements
@@ -43,6 +44,7 @@ class HostFacts:
         ort: What importing ONNX Runtime led to.
         requirements: What this package wants beside what is there.
         accelerators: GPUs.
+        tensorrt: What importing each installed TensorRT led to.
     """
 
     python: str
@@ -54,6 +56,7 @@ class HostFacts:
     ort: OrtAnswer
     requirements: tuple[Installed, ...]
     accelerators: Accelerators
+    tensorrt: tuple[TensorRTAnswer, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """JSON values only."""
@@ -78,4 +81,5 @@ def gather_facts() -> HostFacts:
         ort=ask_onnxruntime(),
         requirements=tuple(requirements()),
         accelerators=detect_accelerators(),
+        tensorrt=ask_tensorrt(),
     )

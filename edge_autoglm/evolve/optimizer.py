@@ -23,6 +23,7 @@ from edge_autoglm.evolve.settings import EvolveSettings
 from edge_autoglm.evolve.splits import LEAST_VALIDATION, Splits, split
 from edge_autoglm.evolve.store import ScoreStore
 from edge_autoglm.facade.config import RuntimeConfig
+from edge_autoglm.facade.device_choice import AUTO
 from edge_autoglm.facade.loading import load_model
 from edge_autoglm.prompts.catalogue import Catalogue
 from edge_autoglm.prompts.rewrite import Labelled, Material
@@ -63,7 +64,8 @@ class PromptOptimizer:
         bundle: Whose model answers, and whose task is improved.
         task: Its name.
         settings: Of the search.
-        threads: Of the engine; by default what the system grants.
+        threads: Of an engine on the CPU; by default what the system grants.
+        device: Where to run it; see ``Runtime.open``.
         model: One that is loaded already, such as a fork of a live one: it is asked with what time others leave, and
             not closed. ``None`` loads the bundle's.
 
@@ -80,6 +82,7 @@ class PromptOptimizer:
         settings: EvolveSettings | None = None,
         *,
         threads: int | None = None,
+        device: str = AUTO,
         model: LanguageModel | None = None,
     ) -> None:
         self._bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
@@ -87,6 +90,7 @@ class PromptOptimizer:
         self._settings = settings or EvolveSettings()
         self._metric = metric(self._settings.metric, self._task.kind)
         self._threads = threads
+        self._device = device
         self._model = model
 
     @property
@@ -132,7 +136,7 @@ class PromptOptimizer:
         if self._model is not None:
             yield self._model
             return
-        model = load_model(self._bundle, self._threads or default_threads(), RuntimeConfig())
+        model = load_model(self._bundle, self._threads or default_threads(), RuntimeConfig(), device=self._device)
         try:
             hold_soft_prompts(model, self._bundle, Catalogue([self._task]), None)
             yield model

@@ -19,16 +19,19 @@ from edge_autoglm.export.proof.language import Language
 from edge_autoglm.export.sources import open_checkpoint
 from edge_autoglm.export.spec import DecoderSpec
 from edge_autoglm.export.texts import Text
+from edge_autoglm.runtime.engines.standard.sizes import StepSizes
 from edge_autoglm.values import Progress
 
 if TYPE_CHECKING:
-    from edge_autoglm.export.build import Calibration
+    from edge_autoglm.export.build import Build, Calibration
 
 _CALIBRATION_WINDOWS = {"w8a8": 16, "int4": 40, "auto": 40}
 """What 4 bits lose depends on the fit, and the fit on the number of tokens; 8 bits have less to lose."""
 _FEWEST_WINDOWS = 8
 """Enough for the ranges of a KV cache."""
 _WINDOW_TOKENS = 512
+_CAPACITY = 2048
+"""Tokens that a slot of a standard graph can hold, for models that were made for as many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class Built:
         model: Facts of the model.
         groups: How each group of weights is stored.
         notes: For people.
+        columns: Of a slot's KV cache, where the graph fixes them.
     """
 
     path: Path
@@ -48,6 +52,7 @@ class Built:
     model: ModelFacts
     groups: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    columns: int = 0
 
 
 class Route(Protocol):
@@ -92,38 +97,87 @@ def choose_route(checkpoint: Checkpoint, texts: TokenizerFiles, options: ExportO
     if options.via == "optimum":
         return _OptimumRoute(checkpoint, texts, None)
     try:
-        max_kl = budget_of(options.precision, options.max_kl).max_kl
-        return _OwnRoute(checkpoint, texts, describe(checkpoint), calibration, max_kl)
+        return own_route(checkpoint, texts, options, calibration)
     except UnknownArchitecture as unknown:
         if options.via == "own" or options.adapter is not None or not Path(checkpoint.location).is_dir():
             raise
         return _OptimumRoute(checkpoint, texts, unknown)
 
 
+def own_route(checkpoint: Checkpoint, texts: TokenizerFiles, options: ExportOptions, calibration: Text) -> OwnRoute:
+    """Our own builder.
+
+    Raises:
+        UnsupportedModel: It does not know the architecture, or what is special about the model.
+    """
+    max_kl = budget_of(options.precision, options.max_kl).max_kl
+    return OwnRoute(checkpoint, texts, describe(checkpoint), calibration, max_kl)
+
+
 @dataclass(frozen=True, slots=True)
-class _OwnRoute:
+class OwnRoute:
+    """Builds graphs with our own builder. Implements `Route`, and builds the standard graph too.
+
+    Attributes:
+        checkpoint: What to build from.
+        texts: Its text side.
+        spec: Its description.
+        text: That the calibrated precisions are fitted to.
+        max_kl: Budget of ``auto``, in nats a token.
+    """
+
     checkpoint: Checkpoint
     texts: TokenizerFiles
     spec: DecoderSpec
     text: Text
-    """That the calibrated precisions are fitted to."""
     max_kl: float
 
     def build(self, path: Path, precision: str, kv: str, progress: Progress) -> Built:
-        try:
-            from edge_autoglm.export.build import Build
-        except ImportError as error:
-            raise MissingDependency(
-                f"exporting needs the package {error.name}", 'Install it: pip install "edge-autoglm[cpu,export]".'
-            ) from error
+        """See `Route`."""
         calibration = self._calibration(precision) if precision in CALIBRATED or kv == "int8" else None
-        build = Build(path, self.checkpoint, self.spec, kv, progress, calibration)
+        build = self._graph(path, kv, calibration, progress)
         if calibration is not None and precision in CALIBRATED:
             groups = build.calibrated(precision, calibration).groups()
         else:
             build.plain(precision)
             groups = {"all matrices": precision}
         return Built(path, "ort", _facts(self.checkpoint, self.texts, self.spec), groups)
+
+    def standard(self, path: Path, precision: str, capacity: int | None, progress: Progress) -> Built:
+        """Write the standard graph, for TensorRT, and its weights beside it.
+
+        Args:
+            path: Of the graph.
+            precision: Any but ``auto``.
+            capacity: Tokens that a slot can hold; 2048 by default, or what the model was made for.
+            progress: Stage ``weights``.
+
+        Raises:
+            ExportError: The model was made for fewer tokens.
+            SourceError: As of `Route.build`.
+            MissingDependency: As of `Route.build`.
+        """
+        longest = self.spec.context_length
+        if capacity is not None and capacity > longest:
+            raise ExportError(
+                f"capacity is {capacity}, and the model was made for {longest} tokens", f"Give {longest} or fewer."
+            )
+        calibration = self._calibration(precision) if precision in CALIBRATED else None
+        build = self._graph(path, "fp32", calibration, progress)
+        from edge_autoglm.export.standard.dialect import StandardDialect
+
+        columns = StepSizes().columns(capacity or min(_CAPACITY, longest))
+        groups = build.standard(StandardDialect("native", precision, columns))
+        return Built(path, "standard", _facts(self.checkpoint, self.texts, self.spec), groups, columns=columns)
+
+    def _graph(self, path: Path, kv: str, calibration: Calibration | None, progress: Progress) -> Build:
+        try:
+            from edge_autoglm.export.build import Build
+        except ImportError as error:
+            raise MissingDependency(
+                f"exporting needs the package {error.name}", 'Install it: pip install "edge-autoglm[cpu,export]".'
+            ) from error
+        return Build(path, self.checkpoint, self.spec, kv, progress, calibration)
 
     def _calibration(self, precision: str) -> Calibration:
         from edge_autoglm.export.build import Calibration

@@ -7,8 +7,7 @@ import logging
 import threading
 from pathlib import Path
 
-from edge_autoglm.device.cpu import cpu_identity
-from edge_autoglm.errors import StateError
+from edge_autoglm.errors import EngineError, StateError
 from edge_autoglm.runtime.kv.pack_format import PackKey
 from edge_autoglm.runtime.kv.packs import load_pack, save_pack
 from edge_autoglm.runtime.kv.store import KVStore
@@ -47,7 +46,7 @@ class PrefixPack:
 
     def save_soon(self, model: LanguageModel) -> None:
         """Save what is resident now, unless that is what the pack holds."""
-        if self._path is None or (content := _digest(model.kv)) == self._saved:
+        if self._path is None or (content := _digest(model)) == self._saved:
             return
         known, self._saved = self._saved, content
         if not known and self._all_restored(model.kv):
@@ -69,7 +68,7 @@ class PrefixPack:
     def _save(self, path: Path, model: LanguageModel) -> None:
         try:
             save_pack(path, self._key(model), model.kv)
-        except StateError as error:
+        except (StateError, EngineError) as error:  # a GPU that fails while its KV is fetched
             _log.warning("resident prefixes were not saved: %s", error)
 
     def _key(self, model: LanguageModel) -> PackKey:
@@ -78,19 +77,13 @@ class PrefixPack:
             engine=facts.fingerprint,
             tokenizer=model.tokenizer.fingerprint,
             kv_type=f"{facts.kv_bytes_per_token} bytes a token",
-            build=f"onnxruntime {_runtime_version()}, {self._threads} threads, {cpu_identity()}",
+            build=f"{model.placement.library}, {self._threads} threads, {model.placement.hardware}",
         )
 
 
-def _digest(kv: KVStore) -> bytes:
-    """Of the tokens that are pinned."""
-    digest = hashlib.sha256()
-    for held in kv.pinned():
+def _digest(model: LanguageModel) -> bytes:
+    """Of the tokens that are pinned, and of whose KV it is."""
+    digest = hashlib.sha256(model.fingerprint.encode())
+    for held in model.kv.pinned():
         digest.update(f"{held.segment.begin} {held.parent} ".encode() + held.tokens.tobytes())
     return digest.digest()
-
-
-def _runtime_version() -> str:
-    import onnxruntime
-
-    return str(onnxruntime.__version__)

@@ -1,18 +1,22 @@
-"""From a verified bundle to a language model over its engine."""
+"""From a verified bundle to a language model over its engine, on the device that was asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
-
-import numpy as np
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 
 from edge_autoglm.bundle import Bundle
-from edge_autoglm.bundle.manifest import EngineEntry
-from edge_autoglm.device.budget import MemoryPart, MemoryPlan, cache_part, check, engine_part, slots_part
+from edge_autoglm.device.budget import MemoryPart, check
+from edge_autoglm.device.gpu_facts import GpuFacts, gpu_facts
 from edge_autoglm.device.memory import memory_limit
-from edge_autoglm.errors import DamagedBundle, MissingDependency
+from edge_autoglm.device.placement import Placement
+from edge_autoglm.errors import DamagedBundle, DamagedPlan, DeviceUnavailable, EngineError, MissingDependency
 from edge_autoglm.facade.config import RuntimeConfig
+from edge_autoglm.facade.device_choice import AUTO, DeviceChoice, choose, order_of
+from edge_autoglm.facade.engines import load_engine, placement_of
+from edge_autoglm.facade.footprint import EXPORT_AGAIN, kv_bytes_per_token, memory_plan, model_parts
 from edge_autoglm.runtime.engine import Engine
 from edge_autoglm.runtime.engines.fair_lock import FairLock
 from edge_autoglm.runtime.kv.store import KVStore
@@ -20,115 +24,99 @@ from edge_autoglm.runtime.model import LanguageModel, ModelLimits
 from edge_autoglm.runtime.text.chat import ChatTemplate
 from edge_autoglm.runtime.text.tokenizer import Tokenizer
 
-_EXPORT_AGAIN = "Export the model again."
-_CACHE_TYPES = {"fp32": np.float32, "fp16": np.float16, "int8": np.int8}
+_log = logging.getLogger("edge_autoglm")
 
 
 def load_model(
     bundle: Bundle,
     threads: int,
     config: RuntimeConfig,
-    beside: Iterable[Bundle] = (),
+    beside: Iterable[LanguageModel] = (),
     turns: FairLock | None = None,
+    device: str = AUTO,
 ) -> LanguageModel:
     """Load the bundle's engine and tokenizer.
 
     Args:
         bundle: Verified.
-        threads: Of the engine.
+        threads: Of an engine on the CPU.
         config: Layout and limits.
-        beside: Bundles whose generations are in memory already, and stay there meanwhile.
+        beside: Models that are in memory already, and stay there meanwhile.
         turns: Which engines of the process take; ``None`` for one that is alone.
+        device: ``cpu``, ``cuda`` or ``tensorrt``; or ``auto`` for the best that runs it here.
 
     Raises:
-        MissingDependency: ONNX Runtime is not installed.
+        DeviceUnavailable: The device cannot run the bundle here.
+        MissingDependency: A library is not installed.
         MemoryBudgetExceeded: Engine, slots and caches, and what is in memory beside them, are larger together than they
-            may be; nothing was loaded.
+            may be; no engine was loaded.
         DamagedBundle: The graph or the tokenizer cannot be loaded, or the graph is not as the manifest says.
+        DamagedPlan: A plan that was rebuilt here is not what it was.
+        EngineError: The device fails.
     """
-    check(memory_plan(bundle, config, beside), config.memory_budget or memory_limit())
     facts = bundle.manifest.model
     tokenizer = Tokenizer(bundle.tokenizer_path)
     template = bundle.chat_template
     chat = None if template is None else ChatTemplate(template, facts.bos_token, facts.eos_token)
-    engine = _load_engine(bundle, threads, config, turns)
-    if engine.facts.kv_bytes_per_token > kv_bytes_per_token(bundle):
-        found = engine.facts.kv_bytes_per_token
-        engine.close()
-        raise DamagedBundle(
-            f"the graph of {bundle.root} takes {found} bytes of KV a token, its manifest says "
-            f"{kv_bytes_per_token(bundle)}",
-            _EXPORT_AGAIN,
-        )
+    # Forks and models that joined another one share an engine.
+    engines = {model.engine.facts.fingerprint: model.placement for model in beside}
+    held = [part for placement in engines.values() for part in placement.memory]
+    loading = _Loading(threads, config, turns, held, cache(gpu_facts))
+    engine, placement = loading.first_that_runs(bundle, order_of(device))
     return LanguageModel(
         engine,
         tokenizer,
         chat,
         eos_token_ids=facts.eos_token_ids,
         add_bos_id=tokenizer.token_id(facts.bos_token) if facts.add_bos and facts.bos_token else None,
-        kv=KVStore(bundle.fingerprint, config.kv_cache_bytes),
+        kv=KVStore(engine.facts.fingerprint, config.kv_cache_bytes),
         limits=ModelLimits(config.prefill_chunk, config.max_waiting, config.slot_timeout, config.speculate),
         seed=config.seed,
+        placement=placement,
     )
 
 
-def memory_plan(bundle: Bundle, config: RuntimeConfig, beside: Iterable[Bundle] = ()) -> MemoryPlan:
-    """What a runtime over a bundle takes at most.
+@dataclass(frozen=True, slots=True)
+class _Loading:
+    """How engines are loaded.
 
-    Args:
-        bundle: What is to be loaded.
-        config: Layout and limits.
-        beside: Bundles whose generations are in memory as well, as during a swap; those of one engine share it.
+    Attributes:
+        threads, config, turns: As ``load_model`` has them.
+        held: Parts of the models beside them.
+        facts: Of this machine, looked up once.
     """
-    others = {other.fingerprint: other for other in beside if other.fingerprint != bundle.fingerprint}
-    held = [
-        replace(part, name=f"{part.name} of a generation beside it")
-        for other in others.values()
-        for part in _model_parts(other, config)
-    ]
-    responses = cache_part("response cache", config.response_cache_bytes)
-    return MemoryPlan((*_model_parts(bundle, config), responses, *held))
 
+    threads: int
+    config: RuntimeConfig
+    turns: FairLock | None
+    held: Sequence[MemoryPart]
+    facts: Callable[[], GpuFacts]
 
-def _model_parts(bundle: Bundle, config: RuntimeConfig) -> tuple[MemoryPart, ...]:
-    facts, entry = bundle.manifest.model, _engine_entry(bundle)
-    stored = sum(file.size for file in bundle.manifest.files if file.path.startswith(entry.graph))
-    return (
-        engine_part(stored, entry.precision),
-        slots_part(config.slots, min(config.context_length, facts.context_length), kv_bytes_per_token(bundle)),
-        cache_part("KV cache", config.kv_cache_bytes),
-    )
+    def first_that_runs(
+        self, bundle: Bundle, devices: Sequence[str], passed_over: tuple[str, ...] = ()
+    ) -> tuple[Engine, Placement]:
+        """The engine on the first device that runs it; what goes wrong on the last one is an error."""
+        device, *others = devices
+        try:
+            choice = choose(bundle, device, self.facts)
+            engine = self._load(choice)
+        except (DeviceUnavailable, MissingDependency, DamagedPlan, EngineError) as error:
+            if not others:
+                raise
+            _log.info("%s is not used: %s", device, error)
+            passed_over = (*passed_over, f"{device}: {error}")
+        else:
+            memory = model_parts(choice, self.config)
+            return engine, replace(placement_of(choice), memory=memory, passed_over=passed_over)
+        return self.first_that_runs(bundle, others, passed_over)
 
-
-def kv_bytes_per_token(bundle: Bundle) -> int:
-    """What a token takes in the engine's KV cache."""
-    facts, kv_type = bundle.manifest.model, _engine_entry(bundle).kv_type
-    if kv_type not in _CACHE_TYPES:
-        raise DamagedBundle(f"the manifest of {bundle.root} names the KV type {kv_type!r}", _EXPORT_AGAIN)
-    return 2 * facts.layers * facts.kv_heads * facts.head_dim * np.dtype(_CACHE_TYPES[kv_type]).itemsize
-
-
-def _engine_entry(bundle: Bundle) -> EngineEntry:
-    present = [entry.kind for entry in bundle.manifest.engines]
-    return bundle.engine(next((kind for kind in ("ort", "ort-past") if kind in present), "ort"))
-
-
-def _load_engine(bundle: Bundle, threads: int, config: RuntimeConfig, turns: FairLock | None) -> Engine:
-    try:
-        from edge_autoglm.runtime.engines.ort_engine import OrtEngine
-        from edge_autoglm.runtime.engines.past_engine import PastEngine
-    except ImportError as error:
-        raise MissingDependency(
-            "running a bundle needs ONNX Runtime", 'Install it: pip install "edge-autoglm[cpu]".'
-        ) from error
-    kinds: dict[str, type[OrtEngine | PastEngine]] = {"ort": OrtEngine, "ort-past": PastEngine}
-    entry = _engine_entry(bundle)
-    return kinds[entry.kind].load(
-        bundle.path(entry.graph),
-        fingerprint=bundle.fingerprint,
-        context_length=bundle.manifest.model.context_length,
-        slots=config.slots,
-        capacity=config.context_length,
-        threads=threads,
-        turns=turns,
-    )
+    def _load(self, choice: DeviceChoice) -> Engine:
+        gpu = None if choice.gpu is None else choice.gpu.memory
+        check(memory_plan(choice, self.config, self.held), self.config.memory_budget or memory_limit(), gpu)
+        engine = load_engine(choice, self.threads, self.config, self.turns)
+        found, said = engine.facts.kv_bytes_per_token, kv_bytes_per_token(choice.bundle, choice.entry)
+        if found > said:
+            engine.close()
+            cause = f"the graph of {choice.bundle.root} takes {found} bytes of KV a token, its manifest says {said}"
+            raise DamagedBundle(cause, EXPORT_AGAIN)
+        return engine

@@ -16,6 +16,7 @@ from edge_autoglm.facade.asked import Asked, Context
 from edge_autoglm.facade.choosing import Describer
 from edge_autoglm.facade.config import RuntimeConfig
 from edge_autoglm.facade.conversation import Prompt
+from edge_autoglm.facade.device_choice import AUTO, order_of
 from edge_autoglm.facade.experiments_handle import ExperimentsHandle
 from edge_autoglm.facade.free_requests import FreeRequests
 from edge_autoglm.facade.futures import in_order, wait_for
@@ -94,6 +95,7 @@ class Runtime(OnDevice):
         state: str | Path | None = None,
         threads: int | None = None,
         *,
+        device: str = AUTO,
         config: RuntimeConfig | None = None,
         progress: Progress = silent,
     ) -> Runtime:
@@ -104,15 +106,20 @@ class Runtime(OnDevice):
                 what went live last, be it this bundle or what was swapped in since.
             state: Folder for what is learnt and for the generations that went live; made where it does not exist.
                 ``None`` keeps everything in memory only.
-            threads: Of the engine; by default what affinity and cgroup quota allow.
+            threads: Of an engine on the CPU; by default what affinity and cgroup quota allow.
+            device: Where to run: ``cpu``; ``cuda``, ONNX Runtime on an NVIDIA GPU; ``tensorrt``; or ``auto``, TensorRT
+                where it can run the bundle, else CUDA, else the CPU: ``stats.placement`` says which, and why. The same
+                goes for every bundle that is swapped in.
             config: Layout and limits.
             progress: Told of each stage.
 
         Raises:
             BundleError: The bundle is damaged or foreign, and nothing is kept to come up on instead.
             StateError: The state folder cannot be used, or another process has it open.
+            DeviceUnavailable: The device that was asked for cannot run the bundle; the error says what is missing.
             MissingDependency: The bundle's engine is not installed.
         """
+        order_of(device)
         settings = config or RuntimeConfig()
         path = bundle.root if isinstance(bundle, Bundle) else Path(bundle)
         check_brought(path, state)
@@ -123,7 +130,7 @@ class Runtime(OnDevice):
             count = threads or default_threads()
             folder = None if state is None else Path(state)
             pack = PrefixPack(folder, count)
-            builder = GenerationBuilder(learner, settings, count, pack)
+            builder = GenerationBuilder(learner, settings, count, pack, device)
             store = open_store(state, settings)
             first = first_generation(path, store, builder, progress)
             undone.callback(first.retire)
@@ -365,8 +372,9 @@ class Runtime(OnDevice):
 
     @property
     def stats(self) -> RuntimeStats:
-        """What the caches of the active generation hold and saved, and what the guard refused."""
-        return RuntimeStats(self._buffer.active.model.kv.stats, self._cache.stats, self._tasks.guard.stats)
+        """Where the active generation runs, what its caches hold and saved, and what the guard refused."""
+        model = self._buffer.active.model
+        return RuntimeStats(model.kv.stats, self._cache.stats, model.placement, self._tasks.guard.stats)
 
     @property
     def tasks(self) -> dict[str, tuple[str, ...]]:

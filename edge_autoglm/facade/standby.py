@@ -10,6 +10,7 @@ from pathlib import Path
 from edge_autoglm.bundle import Bundle
 from edge_autoglm.device.unhurried import run_unhurried
 from edge_autoglm.facade.config import RuntimeConfig
+from edge_autoglm.facade.device_choice import AUTO
 from edge_autoglm.facade.kv_pack import PrefixPack
 from edge_autoglm.facade.loading import load_model
 from edge_autoglm.learn.learner import Learner
@@ -28,13 +29,24 @@ _log = logging.getLogger("edge_autoglm")
 
 
 class GenerationBuilder:
-    """Builds generations for one runtime. Weights are shared wherever the engine is the same."""
+    """Builds generations for one runtime. Weights are shared wherever the engine is the same.
 
-    def __init__(self, learner: Learner, config: RuntimeConfig, threads: int, pack: PrefixPack) -> None:
+    Args:
+        learner: Of the runtime.
+        config: Layout and limits.
+        threads: Of engines on the CPU.
+        pack: Resident prefixes on disk.
+        device: That was asked for, for every bundle alike; see ``load_model``.
+    """
+
+    def __init__(
+        self, learner: Learner, config: RuntimeConfig, threads: int, pack: PrefixPack, device: str = AUTO
+    ) -> None:
         self._learner = learner
         self._config = config
         self._threads = threads
         self._pack = pack
+        self._device = device
         self._turns = FairLock()
 
     def policy(self, known: ModelState | None = None) -> FrozenPolicy:
@@ -55,7 +67,7 @@ class GenerationBuilder:
     ) -> Generation:
         """The generation with which a runtime opens, from a bundle that has been verified."""
         catalogue = self._catalogue(bundle)
-        model = load_model(bundle, self._threads, self._config, turns=self._turns)
+        model = load_model(bundle, self._threads, self._config, turns=self._turns, device=self._device)
         self._pack.restore(model)
         generation = build_generation(number, bundle, model, catalogue, policy, None, reason, progress)
         self._pack.save_soon(model)
@@ -89,10 +101,10 @@ class GenerationBuilder:
         return build_generation(record.number, bundle, model, catalogue, policy, active, record.reason, silent)
 
     def _model(self, bundle: Bundle, active: Generation, held: Sequence[Generation]) -> LanguageModel:
-        if bundle.fingerprint == active.model.engine.facts.fingerprint:
+        if bundle.fingerprint == active.bundle.fingerprint:
             return active.model.fork()
-        beside = [generation.bundle for generation in (active, *held)]
-        return load_model(bundle, self._threads, self._config, beside, self._turns)
+        beside = [generation.model for generation in (active, *held)]
+        return load_model(bundle, self._threads, self._config, beside, self._turns, self._device)
 
     def _catalogue(self, bundle: Bundle) -> Catalogue:
         catalogue = Catalogue.load(bundle.task_files())

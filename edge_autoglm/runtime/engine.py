@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,26 @@ import numpy.typing as npt
 from edge_autoglm.errors import EngineError
 
 Logits = npt.NDArray[np.float32]
+
+
+class DeviceArray(Protocol):
+    """KV that lies in the memory of a device. Not writeable; ``np.asarray`` fetches it."""
+
+    @property
+    def nbytes(self) -> int:
+        """Memory held on the device."""
+        ...
+
+    def part(self, axis: int, begin: int, end: int) -> DeviceArray:
+        """A copy of ``begin`` to ``end`` along an axis, on the device."""
+        ...
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        """A copy on the host."""
+        ...
+
+
+KVArray: TypeAlias = npt.NDArray[np.generic] | DeviceArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +63,9 @@ class EngineFacts:
     exact_decode: bool = False
     """Whether a decode step gives a token the same bits as a longer chunk does. Only then are drafts verified in one
     chunk, and the KV of an answer reused."""
+    page: int = 1
+    """Tokens, from a multiple of it on, that a prefill step computes together whatever part of them is new. Chunks that
+    end at a multiple compute nothing twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +105,7 @@ class KVSegment:
     fingerprint: str
     begin: int
     length: int
-    arrays: tuple[npt.NDArray[np.generic], ...] = field(repr=False)
+    arrays: tuple[KVArray, ...] = field(repr=False)
     token_axes: tuple[int, ...]
 
     @property
@@ -92,7 +115,7 @@ class KVSegment:
 
     @property
     def nbytes(self) -> int:
-        """Host memory held."""
+        """Memory held, on the host or the device."""
         return sum(array.nbytes for array in self.arrays)
 
     def part(self, begin: int, end: int) -> KVSegment:
@@ -115,7 +138,9 @@ class KVSegment:
         return KVSegment(self.fingerprint, begin, end - begin, arrays, self.token_axes)
 
 
-def _frozen_slice(array: npt.NDArray[np.generic], axis: int, begin: int, end: int) -> npt.NDArray[np.generic]:
+def _frozen_slice(array: KVArray, axis: int, begin: int, end: int) -> KVArray:
+    if not isinstance(array, np.ndarray):
+        return array.part(axis, begin, end)
     copy = array[(slice(None),) * axis + (slice(begin, end),)].copy()
     copy.flags.writeable = False
     return copy

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from edge_autoglm.device.placement import IN_PYTHON, Placement
 from edge_autoglm.errors import EngineError, PromptTooLong, RequestError
 from edge_autoglm.runtime.decoding.grammar import GrammarCompiler
 from edge_autoglm.runtime.decoding.lookup import LookupDrafter
@@ -78,6 +79,7 @@ class LanguageModel:
         kv: Where KV outlives requests: shared with other models over the same engine. ``None`` makes one.
         limits: How much it takes on.
         seed: Of the seeds drawn for sampled requests that bring none; ``None`` draws it from the system.
+        placement: Where the engine runs.
     """
 
     def __init__(
@@ -91,8 +93,10 @@ class LanguageModel:
         limits: ModelLimits | None = None,
         *,
         seed: int | None = None,
+        placement: Placement = IN_PYTHON,
     ) -> None:
         self.engine = engine
+        self.placement = placement
         self.tokenizer = tokenizer
         self.chat = chat
         self.kv = KVStore(engine.facts.fingerprint, _KV_BYTES) if kv is None else kv
@@ -299,6 +303,7 @@ class LanguageModel:
             self.add_bos_id,
             self.kv,
             self.limits,
+            placement=self.placement,
         )
         fork._draw_seed = self._draw_seed
         fork._grammars = self._grammars

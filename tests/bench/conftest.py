@@ -11,6 +11,7 @@ from edge_autoglm.bench.loading import Load
 from edge_autoglm.bench.report import BenchReport, BundleFacts, PeakMemory
 from edge_autoglm.bench.samples import RequestSample, Round
 from edge_autoglm.device.cpu import Cpu
+from edge_autoglm.device.placement import Placement
 from tests.checkpoints import write_tiny_llama
 
 
@@ -60,6 +61,7 @@ def report(request_sample: RequestSample) -> BenchReport:
             taken_at="2026-01-01T00:00:00Z",
         ),
         threads=2,
+        placement=Placement("cpu", "onnxruntime 1.32.0", "Processor"),
         load=Load(1.5, {"verifying": 0.5}),
         memory=PeakMemory(50_000_000, 80_000_000, None),
         warmup=(one,),

@@ -17,6 +17,7 @@ from edge_autoglm.bench.plot import plot_report
 from edge_autoglm.bench.report import BenchReport
 from edge_autoglm.bench.samples import RequestSample, Round
 from edge_autoglm.bench.table import show
+from edge_autoglm.device.placement import Placement
 from edge_autoglm.errors import EdgeAutoGLMError, MissingDependency, RequestError
 from edge_autoglm.plotting import require_matplotlib
 
@@ -91,15 +92,24 @@ def test_the_record_is_json_with_every_sample(report: BenchReport) -> None:
         "warmup": 1,
         "concurrency": 1,
         "threads": 2,
+        "device": "auto",
         "seed": 0,
         "decoding": "greedy",
     }
     assert record["host"]["versions"] == {"numpy": "2.0"}
     assert record["bundle"]["digest"] == "0123456789abcdef"
+    assert record["placement"]["device"] == "cpu"
     assert record["load"] == {"seconds": 1.5, "stages": {"verifying": 0.5}}
     assert record["peak_memory"] == {"before": 50_000_000, "loaded": 80_000_000, "end": None}
     assert (len(record["warmup"]), len(record["rounds"])) == (1, 3)
     assert record["rounds"][0]["requests"][0]["arrivals"] == [0.2, 0.21, 0.24, 0.25, 0.28]
+
+
+def test_where_the_engine_ran_is_shown(report: BenchReport) -> None:
+    assert "2 threads on Processor [10 GHz]" in shown(report)
+    on_gpu = replace(report, placement=Placement("tensorrt", "tensorrt_rtx 1.7.1", "NVIDIA L4, driver 580"))
+    assert "tensorrt: tensorrt_rtx 1.7.1 on NVIDIA L4, driver 580" in shown(on_gpu)
+    assert "2 threads" not in shown(on_gpu)
 
 
 def test_a_clean_benchmark_has_no_notes(report: BenchReport) -> None:

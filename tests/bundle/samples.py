@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from edge_autoglm.bundle import Bundle, BundleWriter, EngineEntry, ModelFacts
+from edge_autoglm.bundle import Bundle, BundleWriter, EngineEntry, ModelFacts, PlanEntry
 
 FACTS = ModelFacts(
     name="tiny",
@@ -33,6 +34,17 @@ ENGINE = EngineEntry(
     groups={"embedding": "int8", "layers 0-1 down": "fp16"},
     notes=("made by hand",),
 )
+PLAN = PlanEntry(
+    path="plans/tiny.plan",
+    library="tensorrt_rtx",
+    version="1.7.1",
+    compute_capabilities=("8.6", "8.9"),
+    platform="linux-x86_64",
+    rows=4,
+    page=128,
+    head_rows=32,
+)
+PLANNED = dataclasses.replace(ENGINE, kind="standard", plans=(PLAN,), columns=128)
 CONTENTS: Mapping[str, bytes] = {
     "engine/model.onnx": b"graph",
     "engine/model.onnx.data": bytes(range(256)),
@@ -52,15 +64,22 @@ def write_bundle(out: Path, contents: Mapping[str, bytes] = CONTENTS, overwrite:
         return commit(writer)
 
 
+def write_planned_bundle(out: Path, plan: bytes = b"plan") -> Bundle:
+    """A bundle whose engine has a plan."""
+    with BundleWriter(out) as writer:
+        stage(writer, {**CONTENTS, PLAN.path: plan})
+        return commit(writer, PLANNED)
+
+
 def stage(writer: BundleWriter, contents: Mapping[str, bytes] = CONTENTS) -> None:
     """Write the files into an open writer."""
     for path, data in contents.items():
         writer.path(path).write_bytes(data)
 
 
-def commit(writer: BundleWriter) -> Bundle:
+def commit(writer: BundleWriter, engine: EngineEntry = ENGINE) -> Bundle:
     """Commit what was staged, with facts of a tiny model."""
-    return writer.commit(model=FACTS, engines=[ENGINE], source="tiny.gguf", verification={"kl": [0.25]})
+    return writer.commit(model=FACTS, engines=[engine], source="tiny.gguf", verification={"kl": [0.25]})
 
 
 def tree(folder: Path) -> dict[str, bytes]:

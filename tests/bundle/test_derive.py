@@ -7,7 +7,7 @@ import pytest
 
 from edge_autoglm.bundle import Bundle
 from edge_autoglm.errors import BundleError, DamagedBundle, ExportError, TaskFileError
-from tests.bundle.samples import CONTENTS, forbid, tree
+from tests.bundle.samples import CONTENTS, PLAN, forbid, tree, write_planned_bundle
 
 KEPT = {path for path in CONTENTS if not path.startswith("prompts/")}
 
@@ -35,6 +35,14 @@ def test_a_derived_bundle_shares_the_engine_and_has_prompts_of_its_own(
     assert derived.manifest.verification == bundle.manifest.verification
     assert calls[-1][0] == "hashing"
     assert calls[-1][1] == calls[-1][2] > 0
+
+
+def test_plans_go_along(tmp_path: Path, task: Path) -> None:
+    planned = write_planned_bundle(tmp_path / "planned")
+    derived = Bundle.open(planned.derive(tmp_path / "derived", [task]).root)
+    assert [engine.plans for engine in derived.manifest.engines] == [(PLAN,)]
+    assert derived.path(PLAN.path).samefile(planned.path(PLAN.path))
+    assert derived.fingerprint == planned.fingerprint
 
 
 def test_deleting_either_bundle_leaves_the_other_whole(bundle: Bundle, tmp_path: Path, task: Path) -> None:

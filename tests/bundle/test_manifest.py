@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_autoglm.bundle import SCHEMA_VERSION, EngineEntry, FileEntry, Manifest, ModelFacts
+from edge_autoglm.bundle import SCHEMA_VERSION, EngineEntry, FileEntry, Manifest, ModelFacts, PlanEntry
 from edge_autoglm.bundle.manifest import is_contained, listed_paths
 from edge_autoglm.errors import DamagedBundle, ForeignBundle
-from tests.bundle.samples import ENGINE, FACTS
+from tests.bundle.samples import ENGINE, FACTS, PLAN, PLANNED
 
 SHA = "ab" * 32
 json_values = st.recursive(
@@ -42,6 +42,20 @@ model_facts = st.builds(
 )
 
 
+def _plans(path: str) -> st.SearchStrategy[PlanEntry]:
+    return st.builds(
+        PlanEntry,
+        path=st.just(path),
+        library=names,
+        version=names,
+        compute_capabilities=st.lists(names, max_size=2).map(tuple),
+        platform=names,
+        rows=counts,
+        page=counts,
+        head_rows=counts,
+    )
+
+
 def _engines(graph: str) -> st.SearchStrategy[EngineEntry]:
     return st.builds(
         EngineEntry,
@@ -51,6 +65,8 @@ def _engines(graph: str) -> st.SearchStrategy[EngineEntry]:
         kv_type=names,
         groups=st.dictionaries(st.text(), st.text(), max_size=3),
         notes=st.lists(st.text(), max_size=2).map(tuple),
+        plans=st.lists(_plans(graph), max_size=2).map(tuple),
+        columns=counts,
     )
 
 
@@ -90,6 +106,12 @@ def manifest() -> Manifest:
         files=(FileEntry(ENGINE.graph, SHA, 5), FileEntry("tokenizer.json", SHA, 2)),
         verification={"kl": 0.5},
     )
+
+
+@pytest.fixture
+def planned(manifest: Manifest) -> Manifest:
+    """With a plan."""
+    return dataclasses.replace(manifest, engines=(PLANNED,), files=(*manifest.files, FileEntry(PLAN.path, SHA, 4)))
 
 
 def signed(content: dict[str, Any]) -> str:
@@ -173,6 +195,42 @@ def test_a_malformed_field_is_named(manifest: Manifest, field: str, value: Any, 
     with pytest.raises(DamagedBundle) as caught:
         Manifest.from_json(signed(content), "m")
     assert caught.value.cause.startswith(f"m is damaged: {message}")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("path", "engine/other.plan", "path is 'engine/other.plan', which is not among the files"),
+        ("path", "/etc/passwd", "path is '/etc/passwd', which is not among the files"),
+        ("surplus", 1, "surplus is unknown"),
+        ("rows", "4", "rows is of type str, expected int"),
+        ("compute_capabilities", [8.9], "compute_capabilities[0] is of type float, expected str"),
+    ],
+)
+def test_a_malformed_field_of_a_plan_is_named(planned: Manifest, field: str, value: Any, message: str) -> None:
+    content = json.loads(planned.to_json())
+    change(content, f"engines.0.plans.0.{field}", value)
+    with pytest.raises(DamagedBundle) as caught:
+        Manifest.from_json(signed(content), "m")
+    assert caught.value.cause.startswith(f"m is damaged: field engines[0].plans[0].{message}")
+
+
+@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(PlanEntry)])
+def test_a_missing_field_of_a_plan_is_named(planned: Manifest, field: str) -> None:
+    content = json.loads(planned.to_json())
+    del content["engines"][0]["plans"][0][field]
+    with pytest.raises(DamagedBundle, match=rf"field engines\[0\]\.plans\[0\]\.{field} is missing"):
+        Manifest.from_json(signed(content))
+
+
+def test_the_text_of_a_bundle_without_plans_is_what_it_was_before_there_were_any(manifest: Manifest) -> None:
+    text = manifest.to_json()
+    assert "plans" not in text
+    assert "columns" not in text
+    content = json.loads(text)
+    content["engines"][0]["plans"] = []
+    with pytest.raises(DamagedBundle, match="was edited"):
+        Manifest.from_json(signed(content))
 
 
 @pytest.mark.parametrize("field", ["model", "files", "source", "verification"])

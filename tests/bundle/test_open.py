@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 
@@ -7,9 +8,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_autoglm.bundle import Bundle
+from edge_autoglm.bundle import Bundle, BundleWriter
 from edge_autoglm.errors import BundleError, DamagedBundle, ForeignBundle
-from tests.bundle.samples import CONTENTS, ENGINE, FACTS, FILES, forbid, tree, write_bundle
+from tests.bundle.samples import (
+    CONTENTS,
+    ENGINE,
+    FACTS,
+    FILES,
+    PLANNED,
+    commit,
+    forbid,
+    stage,
+    tree,
+    write_bundle,
+    write_planned_bundle,
+)
 
 
 def test_a_bundle_opens_as_it_was_written(bundle: Bundle) -> None:
@@ -203,3 +216,13 @@ def test_identities_change_with_what_they_identify(tmp_path: Path, path: str, sa
     assert changed.digest != original.digest
     assert original.digest != original.fingerprint
     assert len(original.fingerprint) == len(original.digest) == 16
+
+
+def test_a_plan_changes_the_digest_and_not_the_fingerprint(tmp_path: Path) -> None:
+    planned = write_planned_bundle(tmp_path / "planned")
+    other = write_planned_bundle(tmp_path / "other", plan=b"plam")
+    with BundleWriter(tmp_path / "none") as writer:
+        stage(writer)
+        none = commit(writer, dataclasses.replace(PLANNED, plans=()))
+    assert planned.fingerprint == other.fingerprint == none.fingerprint
+    assert len({planned.digest, other.digest, none.digest}) == 3

@@ -10,7 +10,7 @@ import pytest
 
 from edge_autoglm.bundle import Bundle
 from edge_autoglm.errors import DamagedBundle, MissingDependency, RequestError, UntrustedBundle
-from tests.bundle.samples import CONTENTS, write_bundle
+from tests.bundle.samples import CONTENTS, PLAN, write_bundle, write_planned_bundle
 
 pytest.importorskip("cryptography")
 
@@ -36,6 +36,20 @@ def test_a_signed_bundle_opens_for_whoever_trusts_its_key(signed: Bundle, key: P
     opened = Bundle.open(signed.root, trusted_keys=(stranger, public_key_of(key)))
     assert opened.signature is not None
     assert opened.signature.key_id == key_id(public_key_of(key))
+
+
+def test_a_plan_is_signed_like_any_file(key: Path, tmp_path: Path) -> None:
+    bundle = write_planned_bundle(tmp_path / "planned")
+    sign(bundle.root, bundle.manifest, key)
+    trusted = (public_key_of(key),)
+    assert Bundle.open(bundle.root, trusted_keys=trusted).manifest == bundle.manifest
+    bundle.path(PLAN.path).write_bytes(b"plam")
+    with pytest.raises(DamagedBundle, match=r"plans/tiny\.plan is damaged"):
+        Bundle.open(bundle.root, trusted_keys=trusted)
+    other = write_planned_bundle(tmp_path / "other", plan=b"plam")
+    (other.root / SIGNATURE_NAME).write_bytes((bundle.root / SIGNATURE_NAME).read_bytes())
+    with pytest.raises(UntrustedBundle, match="was altered after the key"):
+        Bundle.open(other.root, trusted_keys=trusted)
 
 
 def test_signing_changes_no_identity(signed: Bundle, tmp_path: Path) -> None:

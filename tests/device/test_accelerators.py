@@ -64,8 +64,11 @@ class Nvml:
 class Cuda:
     """The CUDA driver of a Jetson Orin, as far as it is asked."""
 
+    def __init__(self, status: int = 0) -> None:
+        self.status = status
+
     def cuInit(self, flags: Any) -> int:  # noqa: N802
-        return 0
+        return self.status
 
     def cuDeviceGetCount(self, count: Any) -> int:  # noqa: N802
         count._obj.value = 1
@@ -104,6 +107,11 @@ def libraries(**present: Any) -> Callable[[str], Any]:
     return load
 
 
+@pytest.fixture(autouse=True)
+def _all_visible(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+
 def test_none(tmp_path: Path) -> None:
     assert detect_accelerators(tmp_path, libraries()) == Accelerators(GpuState.NONE)
 
@@ -132,6 +140,15 @@ def test_a_jetson_without_nvml_is_asked_through_cuda(tmp_path: Path) -> None:
 def test_nvml_that_shows_nothing_is_not_the_last_word(tmp_path: Path, nvml: Any) -> None:
     assert detect_accelerators(tmp_path, libraries(ml=nvml, cuda=Cuda())).gpus[0].name == "Orin"
     assert detect_accelerators(tmp_path, libraries(ml=nvml)) == Accelerators(GpuState.NONE)
+
+
+def test_gpus_that_are_hidden_from_cuda_are_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NVML shows them all the same."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    root = machine(tmp_path, {"proc/driver/nvidia/version": OPEN})
+    none_left = libraries(ml=Nvml(), cuda=Cuda(status=100))  # CUDA_ERROR_NO_DEVICE
+    assert detect_accelerators(root, none_left) == Accelerators(GpuState.NOT_VISIBLE, driver="580.65.06")
+    assert detect_accelerators(root, libraries(ml=Nvml(), cuda=Cuda())).gpus[0].name == "Orin"
 
 
 @pytest.mark.parametrize(("version", "driver"), [(OLD, "535.104.05"), (OPEN, "580.65.06"), ("odd\n", None)])

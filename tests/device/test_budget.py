@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge_autoglm.device.budget import MemoryPlan, cache_part, check, engine_part, slots_part
+from edge_autoglm.device.budget import MemoryPart, MemoryPlan, cache_part, check, engine_part, slots_part, standard_part
 from edge_autoglm.errors import EngineError, MemoryBudgetExceeded
 
 PLAN = MemoryPlan(
@@ -45,3 +45,27 @@ def test_parts_that_hold_nothing_are_not_blamed() -> None:
 def test_a_precision_that_was_not_measured_counts_as_the_dearest_form() -> None:
     sizes = {name: engine_part(1000, name).size for name in ("fp32", "int8", "int4", "w8a8", "auto", "fp16")}
     assert sizes["fp32"] < sizes["int8"] == sizes["int4"] < sizes["w8a8"] == sizes["auto"] < sizes["fp16"]
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "size"),
+    [
+        ("tensorrt", "int8", 1_000),
+        ("cuda", "fp16", 1_000),
+        ("cuda", "int8", 30_000),
+        ("cpu", "fp16", 65_000),
+        ("cpu", "int8", 65_000),
+    ],
+)
+def test_a_standard_graph_is_widened_where_onnxruntime_runs_it(device: str, precision: str, size: int) -> None:
+    assert standard_part(1_000, precision, 10_000, device).size == size
+
+
+def test_each_memory_has_a_budget_of_its_own() -> None:
+    plan = MemoryPlan((MemoryPart("engine", 10_000_000, "shrink it", on_gpu=True), cache_part("cache", 20_000_000)))
+    check(plan, budget=20_000_000, gpu=10_000_000)
+    check(plan, budget=None, gpu=None)
+    with pytest.raises(MemoryBudgetExceeded, match=r"hold 10 MB of GPU memory \(engine: 10 MB\); the GPU has 9\.0 MB"):
+        check(plan, budget=20_000_000, gpu=9_000_000)
+    with pytest.raises(MemoryBudgetExceeded, match=r"hold 20 MB \(cache: 20 MB\); its memory budget is 19 MB"):
+        check(plan, budget=19_000_000, gpu=10_000_000)

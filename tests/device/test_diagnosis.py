@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from importlib.util import find_spec
 
 import pytest
 
@@ -9,10 +10,15 @@ from edge_autoglm.device.accelerators import Accelerators, GpuState
 from edge_autoglm.device.checks import Check, Status
 from edge_autoglm.device.cpu import Cpu
 from edge_autoglm.device.diagnosis import diagnose
+from edge_autoglm.device.gpu_facts import TensorRTAnswer, ask_tensorrt
 from edge_autoglm.device.host import HostFacts, Memory, gather_facts
 from edge_autoglm.device.ort_import import OrtAnswer
 from edge_autoglm.device.precisions import check_precision
+from edge_autoglm.device.tensorrt_import import LIBRARIES
 from tests.device.hosts import CPU_BUILD, GPU_BUILD, H100, WELL, cpu, installed
+
+WITH_CUDA = OrtAnswer("1.31.0", ("CUDAExecutionProvider", "CPUExecutionProvider"), "Release")
+RTX = TensorRTAnswer("tensorrt_rtx", "1.7.1")
 
 
 def worst(facts: HostFacts) -> Check:
@@ -78,9 +84,58 @@ def test_an_onnxruntime_that_pip_does_not_know_is_fine() -> None:
 def test_the_build_for_gpus_without_one() -> None:
     found = worst(replace(WELL, onnxruntime=(GPU_BUILD,)))
     assert found.status is Status.NOTE
-    assert all(
-        each.status is Status.OK for each in diagnose(replace(WELL, onnxruntime=(GPU_BUILD,), accelerators=H100))
+    on_gpu = replace(WELL, onnxruntime=(GPU_BUILD,), ort=WITH_CUDA, accelerators=H100)
+    assert all(each.status is Status.OK for each in diagnose(on_gpu))
+
+
+def test_a_gpu_that_onnxruntime_cannot_use() -> None:
+    found = worst(replace(WELL, accelerators=H100))
+    assert (found.subject, found.status, found.found) == (
+        "CUDA",
+        Status.NOTE,
+        "onnxruntime 1.32.0 has no CUDA provider",
     )
+    assert found.cure.endswith('uninstall -y onnxruntime && python -m pip install "edge-autoglm[cuda]"')
+
+
+@pytest.mark.parametrize(
+    ("facts", "cuda", "tensorrt"),
+    [
+        (WELL, "onnxruntime 1.32.0 has no CUDA provider", ["not installed"]),
+        (
+            replace(WELL, onnxruntime=(GPU_BUILD,), ort=WITH_CUDA, accelerators=H100, tensorrt=(RTX,)),
+            "onnxruntime-gpu 1.31.0 has the CUDA provider",
+            ["tensorrt_rtx 1.7.1"],
+        ),
+        (
+            replace(WELL, ort=WITH_CUDA, tensorrt=(TensorRTAnswer("tensorrt", "10.15.1"), RTX)),
+            "onnxruntime 1.32.0 has the CUDA provider, and no GPU to run engines on",
+            [
+                "tensorrt 10.15.1, and no GPU to run engines on",
+                "tensorrt_rtx 1.7.1, and no GPU to run engines on",
+            ],
+        ),
+    ],
+    ids=["neither", "both, and a GPU", "both, without a GPU"],
+)
+def test_the_libraries_for_gpus_are_told_with_their_versions(facts: HostFacts, cuda: str, tensorrt: list[str]) -> None:
+    found = diagnose(facts)
+    assert [each.found for each in found if each.subject == "CUDA"] == [cuda]
+    assert [each.found for each in found if each.subject == "TensorRT"] == tensorrt
+    assert all(each.status is Status.OK for each in found if each.subject in ("CUDA", "TensorRT"))
+
+
+def test_a_tensorrt_that_cannot_be_imported() -> None:
+    broken = TensorRTAnswer("tensorrt_rtx", error="libtensorrt_rtx.so.1: cannot open shared object file")
+    found = worst(replace(WELL, tensorrt=(broken,)))
+    assert (found.subject, found.status) == ("TensorRT", Status.NOTE)
+    assert "libtensorrt_rtx.so.1" in found.found
+    assert "uninstall -y tensorrt_rtx" in found.cure
+
+
+def test_installed_libraries_are_asked_and_no_others() -> None:
+    present = [name for name in LIBRARIES if find_spec(name) is not None]
+    assert [each.name for each in ask_tensorrt()] == present
 
 
 @pytest.mark.parametrize("version", [None, "1.21"])

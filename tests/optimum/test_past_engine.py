@@ -38,6 +38,7 @@ def test_any_split_gives_the_same_bits_up_to_the_end_of_the_context(rewritten: A
     assert CONTEXT % PAGE
     graph, result = rewritten(WINDOW, precision)
     engine = open_engine(graph, result, capacity=CONTEXT)
+    assert engine.facts.page == PAGE
     whole = in_parts(engine, [CONTEXT])
     for sizes in SPLITS:
         assert np.array_equal(whole, in_parts(engine, sizes))

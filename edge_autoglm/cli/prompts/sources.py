@@ -12,7 +12,8 @@ from edge_autoglm.bundle import Bundle
 from edge_autoglm.bundle.bundle import soft_prompt_file
 from edge_autoglm.bundle.manifest import MANIFEST_NAME
 from edge_autoglm.errors import TaskFileError
-from edge_autoglm.facade.loading import kv_bytes_per_token
+from edge_autoglm.facade.device_choice import cpu_engine
+from edge_autoglm.facade.footprint import kv_bytes_per_token
 from edge_autoglm.prompts import Catalogue, builtin_task_files
 from edge_autoglm.prompts.checks.text_model import TextModel
 from edge_autoglm.runtime.kv.soft_prompt import load_soft_prompt
@@ -97,7 +98,7 @@ def text_model(bundle: Bundle) -> TextModel:
         shield=tokenizer.shield,
         chat=None if template is None else ChatTemplate(template, facts.bos_token, facts.eos_token).render,
         bos=bool(facts.add_bos and facts.bos_token),
-        kv_bytes_per_token=kv_bytes_per_token(bundle),
+        kv_bytes_per_token=kv_bytes_per_token(bundle, cpu_engine(bundle)),
         soft_prompt=lambda name: load_soft_prompt(bundle.path(soft_prompt_file(name)), bundle.fingerprint).tokens,
     )
 

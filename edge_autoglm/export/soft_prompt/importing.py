@@ -126,7 +126,7 @@ def _kv(bundle: Bundle, embeddings: Embeddings) -> KVSegment:
         raise UnsupportedModel(
             f"the bundle {bundle.root} has no engine that a soft prompt can stand in front of (it has "
             f"{', '.join(kinds)})",
-            "Export the model with our own builder (--via own), if it knows the architecture.",
+            "Export the model for the target ort with our own builder (--via own), if it knows the architecture.",
         )
     longest = bundle.manifest.model.context_length
     if len(embeddings) >= longest:

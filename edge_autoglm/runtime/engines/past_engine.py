@@ -42,7 +42,7 @@ class PastEngine(SlotEngine):
     _token_axes = (*SlotEngine._token_axes, 0)
 
     def __init__(self, model: OrtModel, slots: int, capacity: int) -> None:
-        super().__init__(model, slots, capacity, exact_decode=False)
+        super().__init__(model, slots, capacity, exact_decode=False, page=PAGE)
         self._step = PastStep(model)
         self._tokens = np.zeros((slots, capacity), dtype=np.int64)
 

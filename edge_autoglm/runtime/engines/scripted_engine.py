@@ -141,7 +141,7 @@ class ScriptedEngine:
         """Replace the slot's content by the first ``length`` tokens of some segments."""
         check_open(self._closed)
         used = check_segments(slot, segments, length, self._facts)
-        tokens = [int(token) for segment, end in used for token in segment.arrays[0][: end - segment.begin]]
+        tokens = [int(token) for segment, end in used for token in np.asarray(segment.arrays[0])[: end - segment.begin]]
         self._tokens[slot].clear()
         self._hashes[slot].clear()
         self._append(slot, tokens)

@@ -1,17 +1,18 @@
-"""What the engines over ONNX Runtime share: KV in slots, how much each holds, and copies of it."""
+"""What the engines over ONNX Runtime's own graphs share: KV in slots, how much each holds, and copies of it."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from edge_autoglm.runtime.engine import EngineFacts, KVSegment
 from edge_autoglm.runtime.engines.kv_memory import empty_kv
 from edge_autoglm.runtime.engines.ort_model import OrtModel
-from edge_autoglm.runtime.engines.slot_checks import check_held, check_open, check_range, check_segments, check_slot
+from edge_autoglm.runtime.engines.slot_checks import check_open, check_range, check_segments
+from edge_autoglm.runtime.engines.slot_lengths import SlotLengths
 
 _KV_TOKEN_AXIS = 2
 
@@ -19,55 +20,31 @@ Array = npt.NDArray[Any]
 Views = tuple[Array, ...]
 
 
-class SlotEngine:
+class SlotEngine(SlotLengths):
     """The KV state of some slots, ``[2 * layers, slots, kv_heads, capacity, head_dim]``, keys before values.
 
     Args:
         model: Whose KV it is.
         slots: Rows.
         capacity: Tokens a row.
-        exact_decode: See `EngineFacts`.
+        exact_decode, page: See `EngineFacts`.
     """
 
     _token_axes: tuple[int, ...] = (_KV_TOKEN_AXIS,)
 
-    def __init__(self, model: OrtModel, slots: int, capacity: int, exact_decode: bool) -> None:
-        self._model = model
-        self._kv = empty_kv((2 * model.layers, slots, model.kv_heads, capacity, model.head_dim), model.kv_dtype)
-        self._lengths = [0] * slots
-        self._closed = False
-        self._state = threading.Lock()  # of lengths and rows; taken inside the model's lock, never around it
-        self._facts = EngineFacts(
+    def __init__(self, model: OrtModel, slots: int, capacity: int, exact_decode: bool, page: int = 1) -> None:
+        facts = EngineFacts(
             vocab_size=model.vocab_size,
             slots=slots,
             capacity=capacity,
             kv_bytes_per_token=2 * model.layers * model.kv_heads * model.head_dim * model.kv_dtype.itemsize,
             fingerprint=model.fingerprint,
             exact_decode=exact_decode,
+            page=page,
         )
-
-    @property
-    def facts(self) -> EngineFacts:
-        """See `Engine`."""
-        return self._facts
-
-    @property
-    def contended(self) -> bool:
-        """See `Engine`."""
-        return self._model.lock.shared(self)
-
-    def length(self, slot: int) -> int:
-        """See `Engine`."""
-        check_open(self._closed)
-        check_slot(slot, self._facts)
-        return self._lengths[slot]
-
-    def truncate(self, slot: int, length: int) -> None:
-        """See `Engine`."""
-        with self._state:
-            check_open(self._closed)
-            check_held(slot, length, self._lengths, self._facts)
-            self._lengths[slot] = length
+        super().__init__(facts, model.lock)
+        self._model = model
+        self._kv = empty_kv((2 * model.layers, slots, model.kv_heads, capacity, model.head_dim), model.kv_dtype)
 
     def copy_out(self, slot: int, begin: int, end: int) -> KVSegment:
         """See `Engine`."""
@@ -86,12 +63,12 @@ class SlotEngine:
             for segment, end in used:
                 views = self._cut(slot, segment.begin, end)
                 for view, axis, array in zip(views, self._token_axes, segment.arrays, strict=True):
-                    view[...] = _tokens(array, axis, 0, end - segment.begin)
+                    view[...] = _tokens(np.asarray(array), axis, 0, end - segment.begin)
             self._lengths[slot] = used[-1][1] if used else 0
 
     def close(self) -> None:
         """See `Engine`."""
-        with self._model.lock, self._state:  # a step that runs now still writes to the KV state
+        with self._turns, self._state:  # a step that runs now still writes to the KV state
             self._closed = True
             self._forget_steps()
             self._kv = empty_kv((0, 0, 0, 0, 0), self._model.kv_dtype)

@@ -19,9 +19,9 @@ from itertools import accumulate
 from typing import Any, BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 
 from edge_autoglm.errors import EngineError, StateDamaged, StateError
+from edge_autoglm.runtime.engine import KVArray
 from edge_autoglm.runtime.kv.store import HeldSegment
 from edge_autoglm.runtime.kv.virtual_tokens import VIRTUAL
 
@@ -92,9 +92,10 @@ class SegmentEntry:
         return tuple((array.dtype, array.shape[:axis], array.shape[axis + 1 :]) for array, axis in arrays)
 
 
-def raw_bytes(array: npt.NDArray[np.generic]) -> memoryview:
-    """The bytes of an array as they stand in a pack; the array's own memory where that is laid out the same."""
-    little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+def raw_bytes(array: KVArray) -> memoryview:
+    """The bytes of an array as they stand in a pack; its own memory where that is the host's and laid out the same."""
+    host = np.asarray(array)
+    little = np.ascontiguousarray(host, dtype=host.dtype.newbyteorder("<"))
     return little.reshape(-1).view(np.uint8).data
 
 
@@ -119,11 +120,12 @@ def _entry(held: HeldSegment, offsets: Iterator[int]) -> SegmentEntry:
     return SegmentEntry(tokens, segment.begin, segment.length, held.parent, segment.token_axes, arrays)
 
 
-def _array_entry(array: npt.NDArray[np.generic], offset: int) -> ArrayEntry:
-    dtype = array.dtype.newbyteorder("<").str
+def _array_entry(array: KVArray, offset: int) -> ArrayEntry:
+    host = np.asarray(array)
+    dtype = host.dtype.newbyteorder("<").str
     if dtype not in _TYPES:
-        raise EngineError(f"KV of type {array.dtype} cannot be saved", f"Use one of {', '.join(sorted(_TYPES))}.")
-    return ArrayEntry(dtype, array.shape, offset, hashlib.sha256(raw_bytes(array)).hexdigest())
+        raise EngineError(f"KV of type {host.dtype} cannot be saved", f"Use one of {', '.join(sorted(_TYPES))}.")
+    return ArrayEntry(dtype, host.shape, offset, hashlib.sha256(raw_bytes(host)).hexdigest())
 
 
 def read_header(file: BinaryIO, size: int, key: PackKey) -> list[SegmentEntry]:

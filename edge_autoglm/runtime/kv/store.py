@@ -155,7 +155,8 @@ class KVStore:
             self._hits += 1
             self._skipped += match.length
             self._tree.touch(match.path[-1])
-        return Hit(tuple(node.segment for node in match.path), match.length)
+            # Read while it is locked: another thread may split a node, and its segment with it.
+            return Hit(tuple(node.segment for node in match.path), match.length)
 
     def covered(self, tokens: Sequence[int]) -> int:
         """How many leading tokens are held. Neither counts as a look-up nor leaves a rest to run."""

@@ -49,9 +49,13 @@ class Running:
         return len(self._append.tokens) - self._done
 
     def chunk(self, limit: int) -> Chunk:
-        """The next tokens, up to a limit; one more rather than leave a single one."""
+        """The next tokens, up to a limit; one more rather than leave a single one.
+
+        Where more are left, the chunk ends at the end of a page of the engine, and a limit below a page is not kept: a
+        page takes a step whatever part of it is new.
+        """
         begin, count = self._done, len(self._append.tokens)
-        end = begin + limit
+        end = begin + (limit if limit >= self.left else self._whole_pages(limit))
         if count - end < MIN_CHUNK:
             end = count
         wanted = [offset - begin for offset in self._append.logits_at if begin <= offset < end]
@@ -89,6 +93,12 @@ class Running:
             self._steps.close()
         except BaseException:
             _log.exception("a request failed while it was stopped")
+
+    def _whole_pages(self, limit: int) -> int:
+        """A limit that ends where a page of the engine does."""
+        page, held = self.seat.engine.facts.page, self.seat.length
+        end, least = held + limit, held + MIN_CHUNK
+        return max(end // page, -(-least // page)) * page - held
 
     def _ask(self, append: Append) -> None:
         self._append = append

@@ -109,6 +109,15 @@ def test_a_bundle_without_such_an_engine_is_refused(checkpoint: Path, tmp_path: 
         import_soft_prompt(past, peft, "sentiment", tmp_path / "out", "tuned")
 
 
+def test_a_bundle_for_tensorrt_takes_no_soft_prompt(checkpoint: Path, tmp_path: Path) -> None:
+    bundle = export_model(str(checkpoint), tmp_path / "bundle", "fp16", "tensorrt", plan=False, proof=False)
+    peft = write_peft(tmp_path / "peft", rows_of(checkpoint, TOKENS))
+    with pytest.raises(UnsupportedModel, match=r"can stand in front of \(it has standard\)") as caught:
+        import_soft_prompt(bundle, peft, "sentiment", tmp_path / "out", "tuned")
+    assert "for the target ort" in caught.value.cure
+    assert not (tmp_path / "out").exists()
+
+
 def test_more_virtual_tokens_than_the_model_was_made_for_are_refused(checkpoint: Path, tmp_path: Path) -> None:
     bundle = export_model(str(checkpoint), tmp_path / "bundle", "fp32", proof=False)
     peft = write_peft(tmp_path / "peft", rows_of(checkpoint, [5] * 512))

@@ -39,7 +39,17 @@ def write_graph(
     quantizer: Callable[[DecoderSpec], Quantizer] | None = None,
 ) -> Path:
     """Write the graph to ``path``; by default with what the dialect's precision stores."""
-    checkpoint = open_checkpoint(str(write_case(path.with_suffix(""), config)))
+    return write_standard(path, write_case(path.with_suffix(""), config), dialect, quantizer)
+
+
+def write_standard(
+    path: Path,
+    source: Path,
+    dialect: StandardDialect,
+    quantizer: Callable[[DecoderSpec], Quantizer] | None = None,
+) -> Path:
+    """As `write_graph`, of a checkpoint on disk."""
+    checkpoint = open_checkpoint(str(source))
     spec = describe(checkpoint)
     chosen = quantizer_of(spec, dialect.precision) if quantizer is None else quantizer(spec)
     Build(path, checkpoint, spec, "fp32", lambda *_: None).write(chosen, dialect)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -56,6 +58,55 @@ def test_chunks_give_the_logits_of_the_whole(data: st.DataObject, tokens: list[i
 def test_no_single_token_is_split_off(count: int, limit: int, lengths: list[int]) -> None:
     running = Running(Job(asking([1] * count)), 0, Seat(ScriptedEngine(VOCAB_SIZE), 0))
     assert [len(chunk.tokens) for chunk in run_out(running, [limit])[1]] == lengths
+
+
+class _PagedEngine(ScriptedEngine):
+    """Says that its prefill steps compute pages."""
+
+    def __init__(self, page: int) -> None:
+        super().__init__(VOCAB_SIZE, capacity=1024)
+        self._facts = dataclasses.replace(self._facts, page=page)
+
+
+def paged(page: int, held: int, count: int, limit: int) -> list[int]:
+    """Where the chunks of a prompt end that goes on behind some tokens."""
+    engine = _PagedEngine(page)
+
+    def steps(seat: Seat) -> Steps[Logits]:
+        return (yield Append.for_last([1] * count))
+
+    if held:
+        engine.forward([Chunk(0, [2] * held)])
+    chunks = run_out(Running(Job(steps), 0, Seat(engine, 0)), [limit])[1]
+    return [held + end for end in accumulate(len(chunk.tokens) for chunk in chunks)]
+
+
+@pytest.mark.parametrize(
+    ("held", "count", "limit", "ends"),
+    [
+        (0, 100, 8, [32, 64, 96, 100]),
+        (0, 100, 80, [64, 100]),
+        (10, 60, 8, [32, 64, 70]),
+        (10, 60, 32, [32, 64, 70]),
+        (31, 60, 8, [64, 91]),
+        (0, 65, 40, [32, 65]),
+        (0, 40, 40, [40]),
+        (5, 20, 20, [25]),
+        (5, 20, 8, [25]),
+    ],
+)
+def test_chunks_end_where_pages_do(held: int, count: int, limit: int, ends: list[int]) -> None:
+    assert paged(32, held, count, limit) == ends
+
+
+@given(page=st.sampled_from([1, 4, 32]), held=st.integers(0, 70), count=st.integers(1, 200), limit=st.integers(2, 90))
+def test_no_page_is_computed_oftener_than_it_must_be(page: int, held: int, count: int, limit: int) -> None:
+    ends = paged(page, held, count, limit)
+    starts = [held, *ends[:-1]]
+    assert ends[-1] == held + count
+    assert all(end % page == 0 for end in ends[:-1])
+    assert all(end - start >= MIN_CHUNK for start, end in zip(starts, ends, strict=True)) or count == 1
+    assert all(end - start <= max(limit, page + 1) + 1 for start, end in zip(starts, ends, strict=True))
 
 
 def test_an_ask_without_logits_is_sent_none() -> None:

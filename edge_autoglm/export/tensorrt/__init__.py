@@ -1,0 +1,1 @@
+"""TensorRT plans: the standard graph, compiled for some GPUs."""

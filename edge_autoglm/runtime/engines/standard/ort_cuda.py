@@ -1,0 +1,223 @@
+"""The standard graph on ONNX Runtime's CUDA provider: KV on the GPU, bound in place.
+
+The inputs of a step lie on the GPU too, and are copied there before it runs: a binding of host memory would be copied
+once, when it is bound. The provider's CUDA graphs stay off. It keeps one for each thread that captured it, and the
+scheduler's threads come and go.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+
+from edge_autoglm.errors import MissingDependency
+from edge_autoglm.runtime.engine import KVArray, Logits
+from edge_autoglm.runtime.engines.cuda.cudart import Cudart, Direction
+from edge_autoglm.runtime.engines.cuda.device_memory import DeviceBuffer, DeviceKV, DeviceMemory
+from edge_autoglm.runtime.engines.standard.backend import GraphFacts, StepInputs
+from edge_autoglm.runtime.engines.standard.ort_session import CPU, cache_names, nodes_on, open_session
+from edge_autoglm.runtime.engines.standard.sizes import StepShape
+from edge_autoglm.runtime.engines.standard.steps import by_name, empty_inputs
+
+CUDA = "CUDAExecutionProvider"
+
+_SHAPE_OPERATORS = frozenset({"Range", "Shape", "Squeeze"})
+"""What ONNX Runtime leaves on the CPU on purpose: numbers that say how much the GPU is to do."""
+
+Bound = tuple[str, int, type, tuple[int, ...], int]
+"""What a binding wants to know: kind and number of the device, type, shape, address."""
+
+_DEVICE = "cuda"
+
+
+class CudaPlace:
+    """Implements `Place`; arguments and errors are those of ``OrtBackend.load``."""
+
+    def __init__(self, graph: Path, threads: int) -> None:
+        if CUDA not in ort.get_available_providers():
+            raise MissingDependency(
+                f"ONNX Runtime {ort.__version__} is a build without CUDA",
+                'Install the other one: pip uninstall -y onnxruntime; pip install "edge-autoglm[cuda]"',
+            )
+        self._cudart = Cudart()
+        self._cudart.make_current()  # so that it is not the graph that gets blamed for a missing GPU
+        with contextlib.redirect_stdout(sys.stderr):  # it prints what it does not find in wheels and on the system
+            ort.preload_dlls()
+        # TF32 would round float32 products to 10 bits.
+        options = {"device_id": str(self._cudart.device), "use_tf32": "0"}
+        self.session: Any = open_session(graph, threads, [(CUDA, options)])
+        check_all_on_gpu(self.session)
+
+    def kv(self, facts: GraphFacts, slots: int, wanted: int) -> CudaKV:
+        """See `Place`."""
+        return CudaKV(self.session, self._cudart, facts, slots, wanted)
+
+    def close(self) -> None:
+        """See `Place`."""
+        self.session = None
+
+
+def check_all_on_gpu(session: ort.InferenceSession) -> None:
+    """A session for a GPU must not run on the CPU instead, or in parts.
+
+    Raises:
+        MissingDependency: It does.
+    """
+    if CUDA not in session.get_providers():
+        raise MissingDependency(
+            f"ONNX Runtime {ort.__version__} has CUDA, and it does not start here",
+            "See what `edge-autoglm doctor` says of GPUs; the libraries of CUDA come with: "
+            'pip install "onnxruntime-gpu[cuda,cudnn]"',
+        )
+    stray = sorted(set(nodes_on(session, CPU)) - _SHAPE_OPERATORS)
+    if stray:
+        raise MissingDependency(
+            f"ONNX Runtime {ort.__version__} has no CUDA kernel for {', '.join(stray)} of this graph",
+            'Update it: pip install -U "edge-autoglm[cuda]"; or run on TensorRT or on the CPU.',
+        )
+
+
+class CudaKV:
+    """Implements `StandardKV`.
+
+    Args:
+        session: Runs the graph.
+        cudart: Of the session's device.
+        facts: Of the graph.
+        slots: Rows.
+        wanted: Most logits that a step gives.
+    """
+
+    def __init__(
+        self, session: ort.InferenceSession, cudart: Cudart, facts: GraphFacts, slots: int, wanted: int
+    ) -> None:
+        self._session = session
+        self._cudart = cudart
+        self._memory = DeviceMemory(cudart)
+        self._stream = cudart.stream()
+        weakref.finalize(self, cudart.destroy_stream, self._stream).atexit = False
+        shape = (2 * facts.layers, slots, facts.kv_heads, facts.columns, facts.head_dim)
+        self._kv = DeviceKV(self._memory, shape, facts.kv_dtype)
+        self._cache = list(zip(cache_names("past", facts.layers), cache_names("present", facts.layers), strict=True))
+        # One step runs at a time: those of one shape share their inputs, all of them the memory for logits.
+        self._inputs: dict[StepShape, tuple[StepInputs, dict[str, Mirror]]] = {}
+        self._logits = self._mirror(cudart.pinned((wanted, facts.vocab_size), np.float32))
+
+    def bind(self, first_row: int, shape: StepShape) -> CudaStep:
+        """See `StandardKV`."""
+        if shape not in self._inputs:
+            inputs = empty_inputs(shape, self._cudart.pinned)
+            self._inputs[shape] = inputs, {name: self._mirror(array) for name, array in by_name(inputs).items()}
+        inputs, mirrors = self._inputs[shape]
+        binding = self._session.io_binding()
+        rows = (shape.rows, *self._kv.shape[2:])
+        for plane, (past, present) in enumerate(self._cache):
+            place = self._place(self._kv.dtype, rows, self._kv.address(plane, first_row))
+            binding.bind_input(past, *place)
+            binding.bind_output(present, *place)
+        for name, mirror in mirrors.items():
+            binding.bind_input(name, *self._place(mirror.host.dtype, mirror.host.shape, mirror.address))
+        logits = self._logits.host[: shape.wanted]
+        binding.bind_output("logits", *self._place(logits.dtype, logits.shape, self._logits.address))
+        return CudaStep(self._session, binding, inputs, tuple(mirrors.values()), self._logits)
+
+    def copy_out(self, slot: int, begin: int, end: int) -> tuple[KVArray, ...]:
+        """See `StandardKV`."""
+        return (self._kv.copy_out(slot, begin, end),)
+
+    def copy_in(self, slot: int, begin: int, arrays: Sequence[KVArray], length: int) -> None:
+        """See `StandardKV`."""
+        [array] = arrays
+        self._kv.copy_in(slot, begin, array, length)
+
+    def close(self) -> None:
+        """See `StandardKV`."""
+        self._inputs.clear()
+        self._kv.free()
+
+    def _mirror(self, host: npt.NDArray[Any]) -> Mirror:
+        return Mirror(host, self._memory.allocate(host.nbytes), self._cudart, self._stream)
+
+    def _place(self, dtype: np.dtype[Any], shape: tuple[int, ...], address: int) -> Bound:
+        return _DEVICE, self._cudart.device, dtype.type, shape, address
+
+
+class Mirror:
+    """Pinned memory of the host, as much on the device, and the copies from one to the other."""
+
+    def __init__(self, host: npt.NDArray[Any], buffer: DeviceBuffer, cudart: Cudart, stream: int) -> None:
+        self.host = host
+        self._buffer = buffer
+        self._cudart = cudart
+        self._stream = stream
+
+    @property
+    def address(self) -> int:
+        """On the device."""
+        return self._buffer.address
+
+    def enqueue_upload(self) -> None:
+        """Copy all of it to the device, some time before `wait` returns."""
+        self._copy(Direction.TO_DEVICE, self.address, self.host.ctypes.data, self.host.nbytes)
+
+    def download(self, rows: int) -> npt.NDArray[Any]:
+        """The first rows as they are on the device; a copy."""
+        part = self.host[:rows]
+        if rows:
+            self._copy(Direction.TO_HOST, part.ctypes.data, self.address, part.nbytes)
+            self.wait()
+        return part.copy()
+
+    def wait(self) -> None:
+        """Wait for what was enqueued, here and with its like of the same KV."""
+        self._cudart.synchronize(self._stream)
+
+    def _copy(self, direction: Direction, target: int, source: int, nbytes: int) -> None:
+        self._cudart.copy(direction, target, source, nbytes, self._stream)
+
+
+class CudaStep:
+    """Implements `BoundStep`.
+
+    Args:
+        session: Runs the graph.
+        binding: Of the graph's inputs and outputs to memory of the device.
+        inputs: Of the step.
+        mirrors: Of the inputs.
+        logits: Where they go, ``[N or more, vocab]``.
+    """
+
+    def __init__(
+        self,
+        session: ort.InferenceSession,
+        binding: ort.IOBinding,
+        inputs: StepInputs,
+        mirrors: Sequence[Mirror],
+        logits: Mirror,
+    ) -> None:
+        self._session = session
+        self._binding = binding
+        self._inputs = inputs
+        self._mirrors = mirrors
+        self._logits = logits
+
+    @property
+    def inputs(self) -> StepInputs:
+        """See `BoundStep`."""
+        return self._inputs
+
+    def run(self, wanted: int) -> Logits:
+        """See `BoundStep`."""
+        for mirror in self._mirrors:
+            mirror.enqueue_upload()
+        self._logits.wait()  # ONNX Runtime has a stream of its own, and returns when that is done
+        self._session.run_with_iobinding(self._binding)
+        return self._logits.download(wanted)

@@ -1,0 +1,118 @@
+"""What a plan runs in: a context for each step shape, with scratch memory and a place for logits that all share.
+
+A context for each shape, and none that changes its shape: a graph that was captured from a context stays valid only as
+long as the context is as it was.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from typing import Any
+
+from edge_autoglm.runtime.engine import Logits
+from edge_autoglm.runtime.engines.cuda.cudart import Cudart, Direction
+from edge_autoglm.runtime.engines.cuda.device_memory import DeviceBuffer, DeviceKV, DeviceMemory
+from edge_autoglm.runtime.engines.standard.backend import StepInputs
+from edge_autoglm.runtime.engines.standard.sizes import StepShape
+from edge_autoglm.runtime.engines.standard.steps import by_name, empty_inputs
+from edge_autoglm.runtime.engines.tensorrt.plan import LoadedPlan
+
+
+class Contexts:
+    """One step runs at a time, on one stream, in whichever KV state it is.
+
+    Args:
+        plan: To run.
+        cudart: Of its device.
+        memory: Likewise.
+        wanted: Most positions with logits of any step.
+
+    Attributes:
+        turn: To be held by who uses any of it: forks of an engine have KV states of their own, and this in common.
+        stream: Of every step.
+
+    Raises:
+        MemoryBudgetExceeded: The device has not enough memory left.
+    """
+
+    def __init__(self, plan: LoadedPlan, cudart: Cudart, memory: DeviceMemory, wanted: int) -> None:
+        self._plan = plan
+        self._cudart = cudart
+        self._memory = memory
+        self.turn = threading.Lock()
+        self.stream = cudart.stream()
+        self._destroy_stream = weakref.finalize(self, cudart.destroy_stream, self.stream)
+        self._destroy_stream.atexit = False
+        self._scratch = memory.allocate(plan.scratch_bytes)
+        self._host_logits: Logits = cudart.pinned((wanted, plan.facts.vocab_size), "float32")
+        self._logits = memory.allocate(self._host_logits.nbytes)
+        self._contexts: dict[StepShape, StepContext] = {}
+
+    def of(self, shape: StepShape) -> StepContext:
+        """The one context of a shape.
+
+        Raises:
+            EngineError: The plan was not built for it.
+            MemoryBudgetExceeded: The device has not enough memory left.
+        """
+        if shape not in self._contexts:
+            self._cudart.make_current()
+            context = self._plan.context(shape, self.stream)
+            context.set_device_memory(self._scratch.address, self._plan.scratch_bytes)
+            context.set_tensor_address("logits", self._logits.address)
+            self._contexts[shape] = StepContext(self._plan, context, shape, self._cudart, self._memory, self.stream)
+        return self._contexts[shape]
+
+    def logits(self, wanted: int) -> Logits:
+        """Wait for the step; its first rows of logits, ``[wanted, vocab]``, as a copy."""
+        host = self._host_logits[:wanted]
+        if wanted:
+            self._cudart.copy(Direction.TO_HOST, host.ctypes.data, self._logits.address, host.nbytes, self.stream)
+        self._cudart.synchronize(self.stream)
+        return host.copy()
+
+    def close(self) -> None:
+        """Free all of it. Idempotent."""
+        self._contexts.clear()
+        self._host_logits = self._host_logits[:0].copy()  # pinned memory goes with the last view of it
+        self._scratch.free()
+        self._logits.free()
+        self._destroy_stream()
+
+
+class StepContext:
+    """One shape's context, and its inputs on the device, which all steps of the shape share."""
+
+    def __init__(
+        self, plan: LoadedPlan, context: Any, shape: StepShape, cudart: Cudart, memory: DeviceMemory, stream: int
+    ) -> None:
+        self._plan = plan
+        self._context = context
+        self._cudart = cudart
+        self._stream = stream
+        self._inputs: dict[str, DeviceBuffer] = {}
+        for name, array in by_name(empty_inputs(shape)).items():
+            self._inputs[name] = memory.allocate(array.nbytes)
+            context.set_tensor_address(name, self._inputs[name].address)
+
+    def point_at(self, kv: DeviceKV, first_row: int) -> None:
+        """Let the next steps read and write these rows: past and present are one memory."""
+        for plane, names in enumerate(self._plan.cache):
+            for name in names:
+                self._context.set_tensor_address(name, kv.address(plane, first_row))
+
+    def enqueue(self, inputs: StepInputs) -> None:
+        """Copy the inputs to the device and enqueue the step.
+
+        Args:
+            inputs: In pinned memory, since a graph may be captured from this.
+
+        Raises:
+            EngineError: TensorRT refuses.
+        """
+        for name, array in by_name(inputs).items():
+            self._cudart.copy(
+                Direction.TO_DEVICE, self._inputs[name].address, array.ctypes.data, array.nbytes, self._stream
+            )
+        self._plan.enqueue(self._context, self._stream)
