@@ -139,4 +139,4 @@ def test_opening_a_runtime_needs_none_of_what_only_the_doctor_asks() -> None:
     package, runtime = (set(modules.split()) for modules in child.stdout.split("|"))
     assert not {name for name in package if name.startswith("edge_autoglm.")}
     assert "edge_autoglm.device.threads" in runtime
-    assert not runtime & {f"edge_autoglm.device.{name}" for name in ("accelerators", "diagnosis", "host", "packages")}
+    assert not runtime & {f"edge_autoglm.device.{name}" for name in ("diagnosis", "host", "packages")}

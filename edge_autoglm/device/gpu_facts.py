@@ -7,11 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge_autoglm.device.accelerators import Accelerators, detect_accelerators
-from edge_autoglm.device.packages import OrtBuild, onnxruntime_builds
 from edge_autoglm.device.tensorrt_import import LIBRARIES, TensorRT, load_tensorrt
 from edge_autoglm.errors import MissingDependency
+
+if TYPE_CHECKING:
+    from edge_autoglm.device.packages import OrtBuild
 
 _CUDA_PROVIDER = "onnxruntime_providers_cuda.dll" if sys.platform == "win32" else "libonnxruntime_providers_cuda.so"
 
@@ -51,6 +54,8 @@ class TensorRTAnswer:
 
 def gpu_facts() -> GpuFacts:
     """Of this machine; neither ONNX Runtime nor TensorRT is imported."""
+    from edge_autoglm.device.packages import onnxruntime_builds  # takes time that bundles for the CPU need not spend
+
     return GpuFacts(detect_accelerators(), tuple(onnxruntime_builds()), has_cuda_provider())
 
 

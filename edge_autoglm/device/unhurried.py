@@ -6,9 +6,10 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 from contextlib import suppress
 from typing import TypeVar
+
+from edge_autoglm.interrupts import SafeFuture
 
 T = TypeVar("T")
 
@@ -22,7 +23,7 @@ def run_unhurried(work: Callable[[], T]) -> T:
     low priority that holds the interpreter would wait long. Only Linux knows priorities of threads; elsewhere nothing
     is lowered. A thread cannot take its priority back without a privilege, so each work gets a new one.
     """
-    future: Future[T] = Future()
+    future: SafeFuture[T] = SafeFuture()
 
     def run() -> None:
         if sys.platform == "linux":

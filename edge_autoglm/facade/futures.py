@@ -9,6 +9,8 @@ from concurrent.futures import Future
 from contextlib import ExitStack
 from typing import Any, TypeVar
 
+from edge_autoglm.interrupts import SafeFuture
+
 S = TypeVar("S")
 T = TypeVar("T")
 
@@ -18,7 +20,7 @@ def then(source: Future[S], transform: Callable[[S], T]) -> Future[T]:
 
     ``transform`` runs where the source ends, on the scheduler's thread: it must be short and wait for nothing.
     """
-    target: Future[T] = Future()
+    target: Future[T] = SafeFuture()
 
     def settle(done: Future[S]) -> None:
         if done.cancelled():
@@ -37,7 +39,7 @@ def then(source: Future[S], transform: Callable[[S], T]) -> Future[T]:
 
 def finished(result: T) -> Future[T]:
     """A future that has its result."""
-    future: Future[T] = Future()
+    future: Future[T] = SafeFuture()
     future.set_result(result)
     return future
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 
+from edge_autoglm.interrupts import SafeFuture
 from edge_autoglm.swap.outcome import SwapOutcome
 
 
@@ -21,7 +22,7 @@ class SwapTicket:
         self.wake = threading.Event()
         """Set when whoever runs the swap should look again: there is a verdict, or it is to stop."""
         self._cancelled = False
-        self.future: Future[SwapOutcome] = Future()
+        self.future: Future[SwapOutcome] = SafeFuture()
         """Resolves to the outcome; it is never cancelled itself, since that is an outcome too."""
 
     @property

@@ -79,7 +79,7 @@ def test_bad_input_is_one_line(asked: list[str], tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
 def test_ctrl_c_says_how_to_go_on(asked: list[str], tmp_path: Path) -> None:
-    command = [sys.executable, "-c", "from edge_autoglm.cli import main; main()", *asked]
+    command = [sys.executable, "-X", "faulthandler", "-c", "from edge_autoglm.cli import main; main()", *asked]
     command[command.index("400")] = "100000"
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     scores = tmp_path / "out" / "scores.jsonl"
@@ -87,7 +87,11 @@ def test_ctrl_c_says_how_to_go_on(asked: list[str], tmp_path: Path) -> None:
     while not (scores.exists() and scores.stat().st_size > 2000) and time.monotonic() < end:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    try:
+        _, said = process.communicate(timeout=60)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)
+        pytest.fail(f"it does not end: {process.communicate()[1]}")  # where each thread hangs
     assert process.returncode == 130, said
     assert "Go on with: edge-autoglm evolve" in said
     assert "--resume" in said

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, _base
 from contextlib import contextmanager, suppress
 from types import FrameType, ModuleType
 from typing import Any
 
+import pytest
+
+from edge_autoglm.interrupts import SafeFuture
 from edge_autoglm.runtime.engines.scripted_engine import ScriptedEngine
 from edge_autoglm.runtime.requests import channel as channel_module
 from edge_autoglm.runtime.requests.channel import Channel
@@ -36,6 +39,25 @@ def interrupts_behind_locks_of(module: ModuleType) -> Iterator[None]:
         yield
     finally:
         sys.settrace(before)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda future: future.result(timeout=0),
+        lambda future: future.cancel(),
+        lambda future: future.add_done_callback(print),
+        lambda future: future.done(),
+    ],
+    ids=["result", "cancel", "callback", "done"],
+)
+def test_a_future_can_still_be_set(use: Callable[[Future[int]], object]) -> None:
+    future: SafeFuture[int] = SafeFuture()
+    with interrupts_behind_locks_of(_base), pytest.raises(KeyboardInterrupt):
+        use(future)
+    with ThreadPoolExecutor(1) as others:
+        others.submit(future.set_result, 3).result(WAIT)
+    assert future.result(0) == 3
 
 
 def test_a_scheduler_goes_on() -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from edge_autoglm.interrupts import SafeFuture
 from edge_autoglm.runtime.engine import Logits
 from edge_autoglm.runtime.schedule.seat import Seat
 from edge_autoglm.values import Priority
@@ -56,7 +56,7 @@ class Interest:
         self.lost = True
 
 
-class JobFuture(Future[T]):
+class JobFuture(SafeFuture[T]):
     """Of the result of a job."""
 
     def __init__(self) -> None:
