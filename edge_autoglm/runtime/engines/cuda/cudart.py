@@ -65,7 +65,9 @@ class Pitched:
 class Cudart:
     """Calls to the runtime on one device. Thread-safe.
 
-    The current device is a property of the calling thread, and other libraries change it: every call sets it first.
+    The current device is a property of the calling thread, and other libraries change it: every call sets it first. So
+    is the mode in which the thread regards captures of other threads. By default a thread may not even free memory
+    while another captures (ONNX Runtime does), and would break that capture.
 
     Args:
         device: Its number.
@@ -88,7 +90,7 @@ class Cudart:
         return count.value
 
     def make_current(self) -> None:
-        """Let other libraries work on this device too, on the calling thread.
+        """Let other libraries work on this device too, on the calling thread, whatever other threads capture.
 
         Raises:
             MissingDependency: There is no driver, or an old one.
@@ -250,7 +252,11 @@ class Cudart:
         self._check(function, self._status(function, *arguments))
 
     def _status(self, function: str, *arguments: Any) -> int:
-        status: int = self._library.cudaSetDevice(self.device) or getattr(self._library, function)(*arguments)
+        status: int = (
+            self._library.cudaSetDevice(self.device)
+            or self._library.cudaThreadExchangeStreamCaptureMode(byref(c_int(_THREAD_LOCAL)))
+            or getattr(self._library, function)(*arguments)
+        )
         if status:  # other libraries in the process would take it for an error of their own
             self._library.cudaGetLastError()
         return status

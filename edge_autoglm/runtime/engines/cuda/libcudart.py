@@ -78,6 +78,7 @@ STATUS_FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "cudaStreamCreateWithFlags": (_OUT, c_uint),
     "cudaStreamDestroy": (c_void_p,),
     "cudaStreamSynchronize": (c_void_p,),
+    "cudaThreadExchangeStreamCaptureMode": (POINTER(c_int),),
     "cudaStreamBeginCapture": (c_void_p, c_int),
     "cudaStreamEndCapture": (c_void_p, _OUT),
     "cudaGraphInstantiateWithFlags": (_OUT, c_void_p, c_ulonglong),

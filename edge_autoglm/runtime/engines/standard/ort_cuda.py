@@ -1,8 +1,7 @@
 """The standard graph on ONNX Runtime's CUDA provider: KV on the GPU, bound in place.
 
 The inputs of a step lie on the GPU too, and are copied there before it runs: a binding of host memory would be copied
-once, when it is bound. The provider's CUDA graphs stay off. It keeps one for each thread that captured it, and the
-scheduler's threads come and go.
+once, when it is bound. Steps of the first KV state run as CUDA graphs from their second run on (`CudaSession`).
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ from edge_autoglm.runtime.engine import KVArray, Logits
 from edge_autoglm.runtime.engines.cuda.cudart import Cudart, Direction
 from edge_autoglm.runtime.engines.cuda.device_memory import DeviceBuffer, DeviceKV, DeviceMemory
 from edge_autoglm.runtime.engines.standard.backend import GraphFacts, StepInputs
+from edge_autoglm.runtime.engines.standard.ort_cuda_session import CudaSession
 from edge_autoglm.runtime.engines.standard.ort_session import CPU, cache_names, nodes_on, open_session
 from edge_autoglm.runtime.engines.standard.sizes import StepShape
 from edge_autoglm.runtime.engines.standard.steps import by_name, empty_inputs
@@ -51,18 +51,29 @@ class CudaPlace:
         self._cudart.make_current()  # so that it is not the graph that gets blamed for a missing GPU
         with contextlib.redirect_stdout(sys.stderr):  # it prints what it does not find in wheels and on the system
             ort.preload_dlls()
-        # TF32 would round float32 products to 10 bits.
-        options = {"device_id": str(self._cudart.device), "use_tf32": "0"}
-        self.session: Any = open_session(graph, threads, [(CUDA, options)])
-        check_all_on_gpu(self.session)
+        device = str(self._cudart.device)
+
+        def open_here(graphs: bool) -> ort.InferenceSession:
+            # TF32 would round float32 products to 10 bits.
+            options = {"device_id": device, "use_tf32": "0", "enable_cuda_graph": str(int(graphs))}
+            session = open_session(graph, threads, [(CUDA, options)])
+            check_all_on_gpu(session)
+            return session
+
+        self._session = CudaSession(open_here, self._cudart)
+
+    @property
+    def session(self) -> Any:
+        """See `Place`."""
+        return self._session.session
 
     def kv(self, facts: GraphFacts, slots: int, wanted: int) -> CudaKV:
         """See `Place`."""
-        return CudaKV(self.session, self._cudart, facts, slots, wanted)
+        return CudaKV(self._session, self._cudart, facts, slots, wanted)
 
     def close(self) -> None:
         """See `Place`."""
-        self.session = None
+        self._session.close()
 
 
 def check_all_on_gpu(session: ort.InferenceSession) -> None:
@@ -96,10 +107,9 @@ class CudaKV:
         wanted: Most logits that a step gives.
     """
 
-    def __init__(
-        self, session: ort.InferenceSession, cudart: Cudart, facts: GraphFacts, slots: int, wanted: int
-    ) -> None:
+    def __init__(self, session: CudaSession, cudart: Cudart, facts: GraphFacts, slots: int, wanted: int) -> None:
         self._session = session
+        self._captures = session.claim_graphs()
         self._cudart = cudart
         self._memory = DeviceMemory(cudart)
         self._stream = cudart.stream()
@@ -117,7 +127,7 @@ class CudaKV:
             inputs = empty_inputs(shape, self._cudart.pinned)
             self._inputs[shape] = inputs, {name: self._mirror(array) for name, array in by_name(inputs).items()}
         inputs, mirrors = self._inputs[shape]
-        binding = self._session.io_binding()
+        binding = self._session.session.io_binding()
         rows = (shape.rows, *self._kv.shape[2:])
         for plane, (past, present) in enumerate(self._cache):
             place = self._place(self._kv.dtype, rows, self._kv.address(plane, first_row))
@@ -127,7 +137,7 @@ class CudaKV:
             binding.bind_input(name, *self._place(mirror.host.dtype, mirror.host.shape, mirror.address))
         logits = self._logits.host[: shape.wanted]
         binding.bind_output("logits", *self._place(logits.dtype, logits.shape, self._logits.address))
-        return CudaStep(self._session, binding, inputs, tuple(mirrors.values()), self._logits)
+        return CudaStep(self._session, self._captures, binding, inputs, tuple(mirrors.values()), self._logits)
 
     def copy_out(self, slot: int, begin: int, end: int) -> tuple[KVArray, ...]:
         """See `StandardKV`."""
@@ -185,10 +195,11 @@ class Mirror:
 
 
 class CudaStep:
-    """Implements `BoundStep`.
+    """Implements `BoundStep`. Its first run needs no graph: many a step runs once only, and errors are its own there.
 
     Args:
         session: Runs the graph.
+        captures: Whether it may become a CUDA graph.
         binding: Of the graph's inputs and outputs to memory of the device.
         inputs: Of the step.
         mirrors: Of the inputs.
@@ -197,17 +208,21 @@ class CudaStep:
 
     def __init__(
         self,
-        session: ort.InferenceSession,
+        session: CudaSession,
+        captures: bool,
         binding: ort.IOBinding,
         inputs: StepInputs,
         mirrors: Sequence[Mirror],
         logits: Mirror,
     ) -> None:
         self._session = session
+        self._captures = captures
         self._binding = binding
         self._inputs = inputs
         self._mirrors = mirrors
         self._logits = logits
+        self._graph: ort.RunOptions | None = None
+        self._has_run = False
 
     @property
     def inputs(self) -> StepInputs:
@@ -219,5 +234,15 @@ class CudaStep:
         for mirror in self._mirrors:
             mirror.enqueue_upload()
         self._logits.wait()  # ONNX Runtime has a stream of its own, and returns when that is done
-        self._session.run_with_iobinding(self._binding)
+        self._compute()
         return self._logits.download(wanted)
+
+    def _compute(self) -> None:
+        if self._graph is not None:
+            self._session.launch(self._binding, self._graph)
+            return
+        if self._captures and self._has_run:
+            self._graph = self._session.capture(self._binding)
+        if self._graph is None:
+            self._session.run(self._binding)
+            self._has_run = True

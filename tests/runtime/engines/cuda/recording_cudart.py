@@ -40,11 +40,13 @@ class RecordingCudart:
         memory: Bytes of the device.
 
     Attributes:
-        calls: All, in their order, but for ``cudaSetDevice`` and ``cudaGetLastError``.
+        calls: All, in their order, but for ``cudaSetDevice``, ``cudaGetLastError`` and
+            ``cudaThreadExchangeStreamCaptureMode``.
         statuses: What functions return instead of doing anything, by name.
         captures_fail: Whether every capture turns out to be invalid when it ends.
         last_error: As ``cudaGetLastError`` would give it.
         set_on: Threads that have set the device.
+        capture_modes: How threads regard captures of others; 1 is ``cudaStreamCaptureModeThreadLocal``.
         allocated: Addresses of device memory with their sizes.
         pinned: Likewise of pinned memory of the host.
         streams, graphs, templates, events: Those that were not destroyed.
@@ -56,6 +58,7 @@ class RecordingCudart:
         self.captures_fail = False
         self.last_error = 0
         self.set_on: set[int] = set()
+        self.capture_modes: dict[int, int] = {}
         self.allocated: dict[int, int] = {}
         self.pinned: dict[int, int] = {}
         self.streams: set[int] = set()
@@ -111,7 +114,7 @@ class RecordingCudart:
                 return last
             if name == "cudaSetDevice":
                 self.set_on.add(threading.get_ident())
-            else:
+            elif name != "cudaThreadExchangeStreamCaptureMode":
                 self.calls.append(Call(name, tuple(each for each in arguments if isinstance(each, int | None))))
             status: int = self.statuses.get(name, 0)
             if self._capturing is not None and self._capturing[1] == threading.get_ident() and name in _IN_BETWEEN:
@@ -138,6 +141,10 @@ class RecordingCudart:
 
     def _cudaSetDevice(self, device: int) -> int:
         return 0 if device == 0 else 101
+
+    def _cudaThreadExchangeStreamCaptureMode(self, mode: Any) -> None:
+        thread = threading.get_ident()
+        mode[0], self.capture_modes[thread] = self.capture_modes.get(thread, 0), mode[0]
 
     def _cudaRuntimeGetVersion(self, version: Any) -> None:
         version[0] = 13020

@@ -7,9 +7,11 @@ GPU; ``tests/gpu`` runs there.
 
 from __future__ import annotations
 
+import threading
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnxruntime as ort
@@ -23,6 +25,7 @@ from edge_autoglm.runtime.engines.standard.backend import GraphFacts
 from edge_autoglm.runtime.engines.standard.engine import StandardEngine
 from edge_autoglm.runtime.engines.standard.ort_backend import OrtBackend
 from edge_autoglm.runtime.engines.standard.ort_cuda import CUDA, CudaKV, check_all_on_gpu
+from edge_autoglm.runtime.engines.standard.ort_cuda_session import CudaSession
 from edge_autoglm.runtime.engines.standard.ort_session import CPU, open_session
 from edge_autoglm.runtime.kv.pack_format import PackKey
 from edge_autoglm.runtime.kv.packs import load_pack, save_pack
@@ -31,12 +34,21 @@ from tests.runtime.engines.cuda.recording_cudart import RecordingCudart
 from tests.runtime.engines.standard.engines_for_tests import CAPACITY, OTHER, SIZES, TEXT, logits_of, open_engine
 
 
+class Run(NamedTuple):
+    """One run of a `HostSession`."""
+
+    thread: threading.Thread
+    graph: int
+    binding: HostBinding
+
+
 class HostSession:
     """A recording double: runs on the CPU what is bound to the device of `RecordingCudart`."""
 
-    def __init__(self, graph: Path, cudart: RecordingCudart) -> None:
+    def __init__(self, graph: Path, cudart: RecordingCudart, runs: list[Run]) -> None:
         self._session = open_session(graph, 1, [(CPU, {})])
         self._cudart = cudart
+        self._runs = runs
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._session, name)
@@ -47,8 +59,9 @@ class HostSession:
     def io_binding(self) -> HostBinding:
         return HostBinding(self._session.io_binding(), self._cudart)
 
-    def run_with_iobinding(self, binding: HostBinding) -> None:
-        self._session.run_with_iobinding(binding.real)
+    def run_with_iobinding(self, binding: HostBinding, options: ort.RunOptions) -> None:
+        self._runs.append(Run(threading.current_thread(), int(options.get_run_config_entry("gpu_graph_id")), binding))
+        self._session.run_with_iobinding(binding.real, options)
 
 
 class HostBinding:
@@ -77,19 +90,27 @@ class HostPlace:
     """A place of `HostSession`."""
 
     def __init__(self, graph: Path, cudart: RecordingCudart) -> None:
-        self.session: Any = HostSession(graph, cudart)
         self._cudart = Cudart(library=cudart)
+        self.runs: list[Run] = []
+        self._session = CudaSession(lambda graphs: HostSession(graph, cudart, self.runs), self._cudart)
+
+    @property
+    def session(self) -> Any:
+        return self._session.session
 
     def kv(self, facts: GraphFacts, slots: int, wanted: int) -> CudaKV:
-        return CudaKV(self.session, self._cudart, facts, slots, wanted)
+        return CudaKV(self._session, self._cudart, facts, slots, wanted)
 
     def close(self) -> None:
-        self.session = None
+        self._session.close()
 
 
 def recorded_engine(graph: Path, cudart: RecordingCudart, slots: int = 3) -> StandardEngine:
-    backend = OrtBackend(HostPlace(graph, cudart), SIZES)
-    return StandardEngine(backend, fingerprint="tiny-cpu", slots=slots, capacity=CAPACITY)
+    return engine_at(HostPlace(graph, cudart), slots)
+
+
+def engine_at(place: HostPlace, slots: int = 3) -> StandardEngine:
+    return StandardEngine(OrtBackend(place, SIZES), fingerprint="tiny-cpu", slots=slots, capacity=CAPACITY)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
@@ -153,11 +174,37 @@ def test_memory_of_a_closed_engine_is_given_back(tiny_graph: Callable[[str], Pat
     assert (cudart.used, cudart.pinned, cudart.streams) == (0, {}, set())
 
 
+def test_each_step_of_the_first_kv_has_a_graph_and_all_run_on_one_thread(
+    tiny_graph: Callable[[str], Path],
+) -> None:
+    place = HostPlace(tiny_graph("fp16"), RecordingCudart())
+    engine = engine_at(place)
+    for each in (engine, engine.fork(3), engine.fork(3)):
+        for _ in range(3):
+            for slot in (0, 2):
+                thread = threading.Thread(target=logits_of, args=(each, slot, TEXT[:5]))
+                thread.start()
+                thread.join()
+                each.forward([Chunk(slot, [7])])
+                each.truncate(slot, 0)
+        if each is not engine:
+            each.close()
+    assert len({run.thread for run in place.runs}) == 1
+    graphs = defaultdict(list)
+    for run in place.runs:
+        graphs[run.binding].append(run.graph)
+    captured = [launched[1] for launched in graphs.values()][:4]
+    assert len(set(captured) - {-1}) == 4
+    forks = [[-1, -1, -1]] * (2 * 4)
+    assert list(graphs.values()) == [[-1, graph, graph] for graph in captured] + forks
+    engine.close()
+
+
 def test_what_runs_on_the_cpu_instead_is_refused(tiny_graph: Callable[[str], Path]) -> None:
     with pytest.raises(MissingDependency, match="does not start here"):
         check_all_on_gpu(open_session(tiny_graph("fp16"), 1, [(CPU, {})]))
     with pytest.raises(MissingDependency, match="no CUDA kernel for Add, Attention"):
-        check_all_on_gpu(HostSession(tiny_graph("fp16"), RecordingCudart()))
+        check_all_on_gpu(HostSession(tiny_graph("fp16"), RecordingCudart(), []))
 
 
 @pytest.mark.skipif(CUDA in ort.get_available_providers(), reason="this ONNX Runtime has CUDA")
