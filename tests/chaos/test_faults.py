@@ -102,6 +102,7 @@ def test_a_fault_at_a_stage(runtime: Runtime, stage: str, fault: str) -> None:
     if stage == "ended":  # live, and bad from then on
         assert isinstance(outcome, Swapped)
         failed += ask_until(runtime, lambda: runtime.generation != outcome.generation)
+        wait_until(lambda: runtime.swap_outcomes[-1] != Swapped(outcome.generation))  # noted once it is back
         outcome = runtime.swap_outcomes[-1]
     assert isinstance(outcome, RolledBack if stage in ("canary", "ended") else Rejected)
     assert (failed > 0) == (stage in ("canary", "ended"))

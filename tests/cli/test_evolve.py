@@ -79,7 +79,10 @@ def test_bad_input_is_one_line(asked: list[str], tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
 def test_ctrl_c_says_how_to_go_on(asked: list[str], tmp_path: Path) -> None:
-    command = [sys.executable, "-X", "faulthandler", "-c", "from edge_autoglm.cli import main; main()", *asked]
+    # A process that a shell started in the background ignores SIGINT, and Python leaves it at that.
+    heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    program = f"{heeding}; from edge_autoglm.cli import main; main()"
+    command = [sys.executable, "-X", "faulthandler", "-c", program, *asked]
     command[command.index("400")] = "100000"
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     scores = tmp_path / "out" / "scores.jsonl"
