@@ -13,9 +13,9 @@ import onnxruntime as ort
 from edge_autoglm.runtime.engine import KVArray, Logits
 from edge_autoglm.runtime.engines.kv_memory import empty_kv
 from edge_autoglm.runtime.engines.standard.backend import GraphFacts, StepInputs
-from edge_autoglm.runtime.engines.standard.ort_session import CPU, cache_names, open_session
+from edge_autoglm.runtime.engines.standard.ort_session import CPU, open_session
 from edge_autoglm.runtime.engines.standard.sizes import StepShape
-from edge_autoglm.runtime.engines.standard.steps import by_name, empty_inputs
+from edge_autoglm.runtime.engines.standard.steps import by_name, cache_names, empty_inputs
 
 
 class CpuPlace:
@@ -88,8 +88,7 @@ class CpuStep:
         self._session = session
         self._binding = session.io_binding()
         self._inputs, self._kv, self._logits = inputs, kv, logits  # the binding keeps addresses only
-        layers = len(kv) // 2
-        for past, present, view in zip(cache_names("past", layers), cache_names("present", layers), kv, strict=True):
+        for (past, present), view in zip(cache_names(len(kv) // 2), kv, strict=True):
             self._binding.bind_input(past, *_place(view))
             self._binding.bind_output(present, *_place(view))
         for name, array in by_name(inputs).items():

@@ -23,9 +23,9 @@ from edge_autoglm.runtime.engines.cuda.cudart import Cudart, Direction
 from edge_autoglm.runtime.engines.cuda.device_memory import DeviceBuffer, DeviceKV, DeviceMemory
 from edge_autoglm.runtime.engines.standard.backend import GraphFacts, StepInputs
 from edge_autoglm.runtime.engines.standard.ort_cuda_session import CudaSession
-from edge_autoglm.runtime.engines.standard.ort_session import CPU, cache_names, nodes_on, open_session
+from edge_autoglm.runtime.engines.standard.ort_session import CPU, nodes_on, open_session
 from edge_autoglm.runtime.engines.standard.sizes import StepShape
-from edge_autoglm.runtime.engines.standard.steps import by_name, empty_inputs
+from edge_autoglm.runtime.engines.standard.steps import by_name, cache_names, empty_inputs
 
 CUDA = "CUDAExecutionProvider"
 
@@ -116,7 +116,7 @@ class CudaKV:
         weakref.finalize(self, cudart.destroy_stream, self._stream).atexit = False
         shape = (2 * facts.layers, slots, facts.kv_heads, facts.columns, facts.head_dim)
         self._kv = DeviceKV(self._memory, shape, facts.kv_dtype)
-        self._cache = list(zip(cache_names("past", facts.layers), cache_names("present", facts.layers), strict=True))
+        self._cache = cache_names(facts.layers)
         # One step runs at a time: those of one shape share their inputs, all of them the memory for logits.
         self._inputs: dict[StepShape, tuple[StepInputs, dict[str, Mirror]]] = {}
         self._logits = self._mirror(cudart.pinned((wanted, facts.vocab_size), np.float32))

@@ -67,8 +67,3 @@ def nodes_on(session: ort.InferenceSession, provider: str) -> list[str]:
     """Types of the operators that a provider runs in this session, one a node."""
     parts = session.get_provider_graph_assignment_info()
     return [node.op_type for part in parts if part.ep_name == provider for node in part.get_nodes()]
-
-
-def cache_names(time: str, layers: int) -> list[str]:
-    """The graph's inputs (``past``) or outputs (``present``) in the order of a KV state: keys before values."""
-    return [f"{time}_{kind}.{layer}" for kind in ("key", "value") for layer in range(layers)]

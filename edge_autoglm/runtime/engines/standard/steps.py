@@ -44,6 +44,12 @@ def by_name(inputs: StepInputs) -> dict[str, npt.NDArray[Any]]:
     return {field.name: getattr(inputs, field.name) for field in fields(inputs)}
 
 
+def cache_names(layers: int) -> tuple[tuple[str, str], ...]:
+    """What a step reads and what it writes of the cache, one memory each; in the order of a KV state."""
+    places = [f"{kind}.{layer}" for kind in ("key", "value") for layer in range(layers)]
+    return tuple((f"past_{place}", f"present_{place}") for place in places)
+
+
 def write_page(inputs: StepInputs, begin: int, tokens: npt.NDArray[np.int64], wanted: Sequence[int]) -> None:
     """One page of one row.
 

@@ -15,7 +15,7 @@ from edge_autoglm.device.tensorrt_log import tensorrt_log
 from edge_autoglm.errors import EngineError
 from edge_autoglm.runtime.engines.standard.backend import GraphFacts
 from edge_autoglm.runtime.engines.standard.sizes import StepShape
-from edge_autoglm.runtime.engines.standard.steps import by_name, empty_inputs
+from edge_autoglm.runtime.engines.standard.steps import by_name, cache_names, empty_inputs
 
 _PREFILL, _DECODE = 0, 1
 """Optimisation profiles of a plan."""
@@ -116,11 +116,9 @@ class LoadedPlan:
 
     def _read_cache(self) -> tuple[tuple[str, str], ...]:
         names = self._names()
-        layers = range(sum(name.startswith("past_key.") for name in names))
-        places = [f"{kind}.{layer}" for kind in ("key", "value") for layer in layers]
-        cache = tuple((f"past_{place}", f"present_{place}") for place in places)
+        cache = cache_names(sum(name.startswith("past_key.") for name in names))
         expected = {*by_name(empty_inputs(_SMALLEST)), *itertools.chain(*cache), "logits"}
-        if not places or {*names} != expected or self._engine.num_optimization_profiles != 2:
+        if not cache or {*names} != expected or self._engine.num_optimization_profiles != 2:
             raise self._error("it is not the plan of a standard graph", [f"its tensors are {', '.join(names)}"])
         for past, present in cache:
             if self._engine.get_aliased_input_tensor(present) != past:

@@ -12,9 +12,9 @@ from edge_autoglm.errors import DamagedBundle, MemoryBudgetExceeded
 from edge_autoglm.runtime.engines.standard.backend import GraphFacts
 from edge_autoglm.runtime.engines.standard.ort_backend import OrtBackend
 from edge_autoglm.runtime.engines.standard.ort_cpu import CpuStep
-from edge_autoglm.runtime.engines.standard.ort_session import CPU, cache_names, loading_error, nodes_on, open_session
+from edge_autoglm.runtime.engines.standard.ort_session import CPU, loading_error, nodes_on, open_session
 from edge_autoglm.runtime.engines.standard.sizes import StepShape
-from edge_autoglm.runtime.engines.standard.steps import by_name, empty_inputs, write_decode, write_page
+from edge_autoglm.runtime.engines.standard.steps import by_name, cache_names, empty_inputs, write_decode, write_page
 from tests.runtime.engines.standard.engines_for_tests import COLUMNS, SIZES, TEXT
 
 _PRECISIONS = ("fp32", "fp16", "int8", "w8a8", "int4")
@@ -45,8 +45,8 @@ def test_a_cache_that_is_written_in_place_is_what_a_copy_would_be(
         write_decode(inputs, {0: 7, 1: 8}, [40, 63], COLUMNS)
     logits = np.zeros((shape.wanted, 320), dtype=np.float32)
 
-    names = ["logits", *cache_names("present", 2)]
-    past = dict(zip(cache_names("past", 2), kv[:, rows].copy(), strict=True))
+    names = ["logits", *(present for _, present in cache_names(2))]
+    past = dict(zip((past for past, _ in cache_names(2)), kv[:, rows].copy(), strict=True))
     expected, *present = session.run(names, by_name(inputs) | past)
     step = CpuStep(session, inputs, kv[:, rows], logits)
     for _ in range(2):  # a page that is run again is written alike

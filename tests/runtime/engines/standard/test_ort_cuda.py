@@ -21,10 +21,9 @@ from edge_autoglm.errors import MissingDependency
 from edge_autoglm.runtime.engine import Chunk
 from edge_autoglm.runtime.engines.cuda.cudart import Cudart
 from edge_autoglm.runtime.engines.cuda.device_memory import DeviceKVArray
-from edge_autoglm.runtime.engines.standard.backend import GraphFacts
 from edge_autoglm.runtime.engines.standard.engine import StandardEngine
 from edge_autoglm.runtime.engines.standard.ort_backend import OrtBackend
-from edge_autoglm.runtime.engines.standard.ort_cuda import CUDA, CudaKV, check_all_on_gpu
+from edge_autoglm.runtime.engines.standard.ort_cuda import CUDA, CudaPlace, check_all_on_gpu
 from edge_autoglm.runtime.engines.standard.ort_cuda_session import CudaSession
 from edge_autoglm.runtime.engines.standard.ort_session import CPU, open_session
 from edge_autoglm.runtime.kv.pack_format import PackKey
@@ -86,23 +85,13 @@ class HostBinding:
         return "cpu", 0, dtype, shape, address
 
 
-class HostPlace:
-    """A place of `HostSession`."""
+class HostPlace(CudaPlace):
+    """The real place, over a `HostSession`."""
 
     def __init__(self, graph: Path, cudart: RecordingCudart) -> None:
         self._cudart = Cudart(library=cudart)
         self.runs: list[Run] = []
         self._session = CudaSession(lambda graphs: HostSession(graph, cudart, self.runs), self._cudart)
-
-    @property
-    def session(self) -> Any:
-        return self._session.session
-
-    def kv(self, facts: GraphFacts, slots: int, wanted: int) -> CudaKV:
-        return CudaKV(self._session, self._cudart, facts, slots, wanted)
-
-    def close(self) -> None:
-        self._session.close()
 
 
 def recorded_engine(graph: Path, cudart: RecordingCudart, slots: int = 3) -> StandardEngine:
