@@ -158,7 +158,12 @@ def _listed(out: Path) -> frozenset[str] | None:
 
 
 def _is_vacant(out: Path) -> bool:
-    return not out.exists() or (out.is_dir() and next(out.iterdir(), None) is None)
+    try:  # and look only once: another process may rename it at any time
+        return next(out.iterdir(), None) is None
+    except FileNotFoundError:
+        return True
+    except NotADirectoryError:
+        return False
 
 
 def _remove_empty(out: Path) -> None:

@@ -103,6 +103,30 @@ def test_a_bundle_that_is_being_replaced_opens_as_the_old_or_the_new_one(bundle:
     assert os.listdir(bundle.root.parent) == ["out"]
 
 
+# Opens the bundle; when it looks into the folder first, a process that replaces it has just renamed it and died.
+RENAMED = """
+import os, sys
+from pathlib import Path
+from edge_autoglm.bundle import Bundle
+
+out = Path(sys.argv[1])
+
+def hook(event, arguments):
+    if event in ("os.listdir", "os.scandir") and arguments and os.fspath(arguments[0]) == str(out) and out.exists():
+        if not renamed:
+            renamed.append(True)
+            out.rename(out.with_name(".out.previous-1-abcd"))
+
+renamed = []
+sys.addaudithook(hook)
+print(Bundle.open(out).digest, *renamed)
+"""
+
+
+def test_a_bundle_that_is_renamed_while_it_is_looked_for_is_found(bundle: Bundle) -> None:
+    assert run(RENAMED, str(bundle.root)).split() == [bundle.digest, "True"]
+
+
 # Replaces the bundle; something happens between the rename of the old one and that of the new one.
 BETWEEN = """
 import os, sys, time
