@@ -68,7 +68,7 @@ def through_optimum(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str],
 
 @pytest.fixture(scope="session")
 def standard(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], EngineFactory]:
-    """Engines over standard graphs of the same checkpoint, by precision, on ONNX Runtime's CPU."""
+    """Engines over standard graphs of the same checkpoint, by kind, on ONNX Runtime's CPU."""
     makers: dict[str, EngineFactory] = {}
 
     def maker(precision: str) -> EngineFactory:
@@ -89,7 +89,7 @@ _THROUGH_OPTIMUM = ("optimum-fp32", "optimum-int8", "past-fp32", "past-int8")
 _OURS = ("fp32", "fp16", "int8", "w8a8", "int4", "fp32+kv-fp16", "int8+kv-int8")
 
 
-_STANDARD = ("fp32", "fp16", "int8", "w8a8", "int4")
+_STANDARD = ("fp32", "fp16", "int8", "w8a8", "int4", "decomposed-fp16", "decomposed-int8")
 
 
 @pytest.fixture(

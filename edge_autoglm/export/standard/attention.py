@@ -6,7 +6,7 @@ import numpy as np
 
 from edge_autoglm.export.spec import DecoderSpec, Rope
 from edge_autoglm.export.standard.linear import project
-from edge_autoglm.export.standard.lowering import Array, Lowering
+from edge_autoglm.export.standard.lowering import Array, Cache, Lowering
 from edge_autoglm.export.standard.masks import MaskNodes
 from edge_autoglm.export.standard.typed import TypedGraph
 from edge_autoglm.export.weights import LayerWeights, Matrix
@@ -77,12 +77,10 @@ class StandardAttention:
 
     def _cached(self, layer: int, kind: str, new: str) -> str:
         """Put new keys or values into the cache; returns its live columns."""
-        shape: list[int | str] = ["B", self._spec.kv_heads, self._capacity, self._spec.head_dim]
-        past, present = (f"{time}_{kind}.{layer}" for time in ("past", "present"))
-        self._builder.input(past, self._graph.product_type, shape)
-        self._builder.output(present, self._graph.product_type, shape)
-        self._lowering.store(past, self._graph.narrow(new), present)
-        return self._masks.live(present)
+        spec = self._spec
+        cache = Cache(f"{kind}.{layer}", ("B", spec.kv_heads, self._capacity, spec.head_dim))
+        self._builder.input(cache.past, self._graph.product_type, cache.shape)
+        return self._lowering.extend(cache, self._graph.narrow(new), self._masks.live)
 
     def _rope_tables(self, rope: Rope) -> tuple[str, str]:
         """Names of the cosine and sine tables ``[capacity, pairs]``; one pair for all layers of one rope."""

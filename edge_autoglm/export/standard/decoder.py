@@ -5,14 +5,17 @@ live length, rounded up to a bucket) and N chosen positions:
 
 - ``input_ids`` int64 ``[B, S]``
 - ``position_ids`` int64 ``[B, S]``: of the tokens in their rows
-- ``write_indices`` int64 ``[B]``: the column where a row's first token goes; ``write_indices + S <= C``
 - ``attn_mask`` bool ``[B, 1, S, T]``: which columns each token sees; no row of it may be false throughout
 - ``logits_at`` int64 ``[N]``: indices into the B*S tokens of this step
 - ``past_key.L``, ``past_value.L`` in the type of products, ``[B, kv_heads, C, head_dim]``, finite throughout: hidden
   columns are multiplied by 0
 
-Outputs: ``logits`` float32 ``[N, vocab]``, and the caches ``present_key.L`` and ``present_value.L``. In the native
-lowering they live at the address of their inputs.
+Outputs: ``logits`` float32 ``[N, vocab]``, and
+
+- in the native lowering the caches ``present_key.L`` and ``present_value.L``, at the addresses of their inputs. It has
+  one more input, ``write_indices`` int64 ``[B]``: where a row's first token goes; ``write_indices + S <= C``;
+- in the decomposed one ``new_key.L`` and ``new_value.L`` ``[B, kv_heads, S, head_dim]``, for whoever runs the graph to
+  put into the cache.
 """
 
 from __future__ import annotations
@@ -86,7 +89,6 @@ class StandardDecoder:
         integers: dict[str, list[int | str]] = {
             "input_ids": ["B", "S"],
             "position_ids": ["B", "S"],
-            "write_indices": ["B"],
             "logits_at": ["N"],
         }
         for name, shape in integers.items():

@@ -1,10 +1,18 @@
-"""The lowering to elementary operators, for TensorRT before 10.15 (JetPack 6 has 10.3), which lacks the layers."""
+"""The lowering to elementary operators, for TensorRT before 10.15 (JetPack 6 has 10.3), which lacks the layers.
+
+Nothing in it updates a tensor in place. So the graph gives the new keys and values of a step alone, and whoever runs it
+puts them into the cache; for its own attention it puts them into a copy of the live columns, of which attention would
+have made one anyway.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 
 from edge_autoglm.export.spec import DecoderSpec, Rope
+from edge_autoglm.export.standard.lowering import Cache
 from edge_autoglm.export.standard.typed import TypedGraph
 
 OPSET = 20
@@ -57,9 +65,12 @@ class DecomposedLowering:
         joined = self._join(name if rest is None else f"{name}.turned", left, right, rope.interleaved, dim)
         return joined if rest is None else op("Concat", name, [joined, rest], axis=-1)
 
-    def store(self, past: str, new: str, present: str) -> None:
-        """See ``Lowering``."""
-        self._builder.op("ScatterElements", present, [past, self._columns(), new], axis=2)
+    def extend(self, cache: Cache, new: str, live: Callable[[str], str]) -> str:
+        """See ``Lowering``: the output is ``new``."""
+        op, output = self._builder.op, f"new_{cache.place}"
+        self._builder.output(output, self._graph.product_type, ["B", self._spec.kv_heads, "S", self._spec.head_dim])
+        op("Identity", output, [new])
+        return op("ScatterElements", f"{cache.place}.live", [live(cache.past), self._columns(), new], axis=2)
 
     def attend(self, name: str, heads: tuple[str, str, str], mask: str, scale: float) -> str:
         """See ``Lowering``. The queries that share a head of the cache are stacked as rows of one product."""
@@ -122,16 +133,14 @@ class DecomposedLowering:
         return self._shared[table]
 
     def _columns(self) -> str:
-        """Columns of the cache that are written, ``[B, kv_heads, S, head_dim]``; once for all layers."""
+        """Columns of the cache that the tokens go to, ``[B, kv_heads, S, head_dim]``; once for all layers.
+
+        A token's column is its position: of one that only runs along, some column of the copy.
+        """
         if "columns" not in self._shared:
             op, spec = self._builder.op, self._spec
             axes = self._builder.constant("outer_axes", np.array([1, 3], dtype=np.int64))
-            zero, one = (self._builder.constant(f"int.{i}", np.array(i, dtype=np.int64)) for i in (0, 1))
-            tokens = op("Gather", "columns.tokens", [op("Shape", "columns.shape", ["input_ids"]), one])
-            steps = op("Range", "columns.steps", [zero, tokens, one])
-            last = self._builder.constant("last_axis", np.array([-1], dtype=np.int64))
-            rows = op("Add", "columns.rows", [op("Unsqueeze", "columns.start", ["write_indices", last]), steps])
-            narrow = op("Unsqueeze", "columns.narrow", [rows, axes])
+            narrow = op("Unsqueeze", "columns.narrow", ["position_ids", axes])
             wide = self._builder.constant(
                 "columns.wide", np.array([1, spec.kv_heads, 1, spec.head_dim], dtype=np.int64)
             )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
@@ -12,6 +14,24 @@ from edge_autoglm.export.spec import Rope
 Array = npt.NDArray[np.float32]
 LoweringName = Literal["native", "decomposed"]
 LOWERINGS: tuple[LoweringName, ...] = ("native", "decomposed")
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """Keys or values of one layer, an input of the graph.
+
+    Attributes:
+        place: ``key.L`` or ``value.L``.
+        shape: Declared, ``[B, kv_heads, C, head_dim]``.
+    """
+
+    place: str
+    shape: tuple[int | str, ...]
+
+    @property
+    def past(self) -> str:
+        """Name of the input."""
+        return f"past_{self.place}"
 
 
 class Lowering(Protocol):
@@ -36,8 +56,17 @@ class Lowering(Protocol):
         """
         ...
 
-    def store(self, past: str, new: str, present: str) -> None:
-        """Put new keys or values ``[B, kv_heads, S, head_dim]`` into the cache at ``write_indices``; narrow types."""
+    def extend(self, cache: Cache, new: str, live: Callable[[str], str]) -> str:
+        """Put the step's keys or values into the cache, and declare the graph's output for it; narrow types throughout.
+
+        Args:
+            cache: That they belong to.
+            new: ``[B, kv_heads, S, head_dim]``.
+            live: Appends the slice of a cache that this step reads, ``[B, kv_heads, T, head_dim]``.
+
+        Returns:
+            That slice, with them in their columns.
+        """
         ...
 
     def attend(self, name: str, heads: tuple[str, str, str], mask: str, scale: float) -> str:

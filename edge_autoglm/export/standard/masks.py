@@ -19,9 +19,9 @@ class MaskNodes:
         self._zero, self._axis = (graph.constant(f"at.{i}", np.array([i], dtype=np.int64)) for i in (0, 2))
         self._live = graph.op("Shape", "live", ["attn_mask"], start=3, end=4)
 
-    def live(self, present: str) -> str:
+    def live(self, cache: str) -> str:
         """Of a cache ``[B, kv_heads, C, head_dim]`` the T columns that the mask is over."""
-        return self._graph.op("Slice", f"{present}.live", [present, self._zero, self._live, self._axis])
+        return self._graph.op("Slice", f"{cache}.live", [cache, self._zero, self._live, self._axis])
 
     def of(self, window: int | None) -> str:
         """Name of the bool mask ``[B, 1, S, T]``; a token sees itself and the ``window - 1`` before it.

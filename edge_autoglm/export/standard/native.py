@@ -8,9 +8,13 @@ input's address. Attention is fused for float16 only; its softmax is float32 ins
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+from onnx import TensorProto
 
 from edge_autoglm.export.spec import Rope
+from edge_autoglm.export.standard.lowering import Cache
 from edge_autoglm.export.standard.typed import TypedGraph
 
 OPSET = 24
@@ -22,6 +26,7 @@ class NativeLowering:
     def __init__(self, graph: TypedGraph, head_dim: int) -> None:
         self._graph = graph
         self._head_dim = head_dim
+        graph.builder.input("write_indices", TensorProto.INT64, ["B"])
 
     def norm(self, name: str, x: str, factors: str, epsilon: float) -> str:
         """See ``Lowering``."""
@@ -42,9 +47,12 @@ class NativeLowering:
             rotary_embedding_dim=dim if dim < self._head_dim else 0,
         )
 
-    def store(self, past: str, new: str, present: str) -> None:
-        """See ``Lowering``."""
-        self._graph.builder.op("TensorScatter", present, [past, new, "write_indices"], axis=2, mode="linear")
+    def extend(self, cache: Cache, new: str, live: Callable[[str], str]) -> str:
+        """See ``Lowering``: the output is the whole cache."""
+        builder, present = self._graph.builder, f"present_{cache.place}"
+        builder.output(present, self._graph.product_type, cache.shape)
+        builder.op("TensorScatter", present, [cache.past, new, "write_indices"], axis=2, mode="linear")
+        return live(present)
 
     def attend(self, name: str, heads: tuple[str, str, str], mask: str, scale: float) -> str:
         """See ``Lowering``."""

@@ -40,6 +40,7 @@ class StandardRunner:
             for tensor in self._session.get_inputs()
             if tensor.name.startswith("past_")
         }
+        self._inputs = [tensor.name for tensor in self._session.get_inputs()]
         self._names = [output.name for output in self._session.get_outputs()]
         self._lengths = [0] * rows
 
@@ -77,11 +78,16 @@ class StandardRunner:
         return np.concatenate([self.forward([ids[i:j]])[0] for i, j in zip(starts, ends, strict=True)])
 
     def _run(self, inputs: Mapping[str, npt.NDArray[np.generic]]) -> Logits:
-        count = len(inputs["input_ids"])
+        count, width = inputs["input_ids"].shape
         past = {name: cache[:count] for name, cache in self._cache.items()}
-        outputs = dict(zip(self._names, self._session.run(None, {**inputs, **past}), strict=True))
+        feeds = {name: array for name, array in {**inputs, **past}.items() if name in self._inputs}
+        outputs = dict(zip(self._names, self._session.run(None, feeds), strict=True))
         for name, cache in past.items():
-            cache[:] = outputs[name.replace("past", "present")]
+            if (present := name.replace("past", "present")) in outputs:
+                cache[:] = outputs[present]
+            else:
+                for row, column in enumerate(inputs["write_indices"]):
+                    cache[row, :, column : column + width] = outputs[name.replace("past", "new")][row]
         logits: Logits = outputs["logits"]
         return logits
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import weakref
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,8 @@ from edge_autoglm.runtime.engines.cuda.cudart import Cudart, Direction, Pitched
 class DeviceMemory:
     """Memory of one device, and copies to, from and within it. Thread-safe.
 
-    Every copy is done when its method returns. They have a stream of their own: enqueued on one from which another
-    thread captures a graph, they would end up in the graph.
+    A copy is done when its method returns, unless that says otherwise. Copies have a stream of their own: enqueued on
+    one from which another thread captures a graph, they would end up in the graph.
     """
 
     def __init__(self, cudart: Cudart) -> None:
@@ -48,6 +49,10 @@ class DeviceMemory:
         """See `Cudart`: strided on either side, and one call all the same."""
         self._cudart.copy_3d(direction, target, source, extent, self._stream)
         self._cudart.synchronize(self._stream)
+
+    def enqueue_copy_3d(self, target: Pitched, source: Pitched, extent: tuple[int, int, int], stream: int) -> None:
+        """See `Cudart`: on the device, on a stream of the caller's, which is not waited for."""
+        self._cudart.copy_3d(Direction.ON_DEVICE, target, source, extent, stream)
 
 
 class DeviceBuffer:
@@ -177,6 +182,23 @@ class DeviceKV:
             Pitched(address, tokens * self._token_bytes, self._heads),
             (length * self._token_bytes, self._heads, self._planes),
         )
+
+    def enqueue_put(self, first_slot: int, columns: Sequence[int], new: DeviceKV, stream: int) -> None:
+        """Put all of a smaller cache into this one, a slot after the other; done when the stream is.
+
+        Args:
+            first_slot: That takes the first slot of ``new``; the others follow.
+            columns: Of this cache, where each slot's first column goes.
+            new: Likewise but for its slots and columns.
+            stream: Of the copies.
+        """
+        for row, column in enumerate(columns):
+            self._memory.enqueue_copy_3d(
+                self._columns_from(first_slot + row, column),
+                new._columns_from(row, 0),
+                (new._head_bytes, self._heads, self._planes),
+                stream,
+            )
 
     def free(self) -> None:
         """Give the memory back. Idempotent."""

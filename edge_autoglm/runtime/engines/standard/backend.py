@@ -26,6 +26,8 @@ class GraphFacts:
         columns: C, of a slot.
         kv_dtype: float16; float32 for a graph in fp32.
         vocab_size: Columns of the logits.
+        in_place: Whether the graph updates its cache. The decomposed one gives the new keys and values of a step
+            instead, which are put into the cache after it.
     """
 
     layers: int
@@ -34,6 +36,7 @@ class GraphFacts:
     columns: int
     kv_dtype: np.dtype[Any]
     vocab_size: int
+    in_place: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,7 +46,7 @@ class StepInputs:
     Attributes:
         input_ids: int64 ``[B, S]``.
         position_ids: int64 ``[B, S]``.
-        write_indices: int64 ``[B]``.
+        write_indices: int64 ``[B]``; the column where a row's first token goes.
         attn_mask: bool ``[B, 1, S, T]``.
         logits_at: int64 ``[N]``.
     """

@@ -17,6 +17,9 @@ from edge_autoglm.runtime.engines.standard.ort_session import CPU, open_session
 from edge_autoglm.runtime.engines.standard.sizes import StepShape
 from edge_autoglm.runtime.engines.standard.steps import by_name, cache_names, empty_inputs
 
+_TOKENS = 3
+"""Axis of a KV state."""
+
 
 class CpuPlace:
     """Implements `Place`; arguments and errors are those of ``OrtBackend.load``."""
@@ -47,15 +50,22 @@ class CpuKV:
         self._session = session
         self._facts = facts
         self._kv = empty_kv((2 * facts.layers, slots, facts.kv_heads, facts.columns, facts.head_dim), facts.kv_dtype)
-        # One step runs at a time: those of one shape share their inputs, all of them the memory for logits.
+        # One step runs at a time: those of one shape share their inputs and what is new, all of them the logits.
         self._inputs: dict[StepShape, StepInputs] = {}
+        self._new: dict[StepShape, npt.NDArray[Any]] = {}
         self._logits = np.zeros((wanted, facts.vocab_size), dtype=np.float32)
 
     def bind(self, first_row: int, shape: StepShape) -> CpuStep:
         """See `StandardKV`."""
-        inputs = self._inputs.setdefault(shape, empty_inputs(shape))
+        if shape not in self._inputs:
+            facts = self._facts
+            self._inputs[shape] = empty_inputs(shape)
+            if not facts.in_place:
+                self._new[shape] = empty_kv(
+                    (2 * facts.layers, shape.rows, facts.kv_heads, shape.tokens, facts.head_dim), facts.kv_dtype
+                )
         rows = self._kv[:, first_row : first_row + shape.rows]
-        return CpuStep(self._session, inputs, rows, self._logits[: shape.wanted])
+        return CpuStep(self._session, self._inputs[shape], rows, self._new.get(shape), self._logits[: shape.wanted])
 
     def copy_out(self, slot: int, begin: int, end: int) -> tuple[KVArray, ...]:
         """See `StandardKV`."""
@@ -72,26 +82,37 @@ class CpuKV:
         """See `StandardKV`."""
         self._kv = empty_kv((0, 0, 0, 0, 0), self._facts.kv_dtype)
         self._inputs.clear()
+        self._new.clear()
 
 
 class CpuStep:
-    """Implements `BoundStep`. Past and present are one memory: TensorScatter finds that out and writes in place.
+    """Implements `BoundStep`.
 
     Args:
         session: Runs the graph.
         inputs: Of the step.
         kv: Of its rows, ``[2 * layers, rows, kv_heads, columns, head_dim]``.
+        new: Where what is new goes, ``[2 * layers, rows, kv_heads, S, head_dim]``; ``None`` where past and present are
+            one memory, and TensorScatter, which finds that out, writes in place.
         logits: Where they go, ``[N, vocab]``.
     """
 
-    def __init__(self, session: ort.InferenceSession, inputs: StepInputs, kv: npt.NDArray[Any], logits: Logits) -> None:
+    def __init__(
+        self,
+        session: ort.InferenceSession,
+        inputs: StepInputs,
+        kv: npt.NDArray[Any],
+        new: npt.NDArray[Any] | None,
+        logits: Logits,
+    ) -> None:
         self._session = session
         self._binding = session.io_binding()
-        self._inputs, self._kv, self._logits = inputs, kv, logits  # the binding keeps addresses only
-        for (past, present), view in zip(cache_names(len(kv) // 2), kv, strict=True):
-            self._binding.bind_input(past, *_place(view))
+        self._inputs, self._kv, self._new, self._logits = inputs, kv, new, logits  # the binding keeps addresses only
+        given = kv if new is None else new
+        for (past, present), old, view in zip(cache_names(len(kv) // 2, new is None), kv, given, strict=True):
+            self._binding.bind_input(past, *_place(old))
             self._binding.bind_output(present, *_place(view))
-        for name, array in by_name(inputs).items():
+        for name, array in by_name(inputs, new is None).items():
             self._binding.bind_input(name, *_place(array))
         self._binding.bind_output("logits", *_place(logits))
 
@@ -103,6 +124,10 @@ class CpuStep:
     def run(self, wanted: int) -> Logits:
         """See `BoundStep`."""
         self._session.run_with_iobinding(self._binding)
+        if self._new is not None:
+            tokens = self._new.shape[_TOKENS]
+            for row, column in enumerate(self._inputs.write_indices):
+                self._kv[:, row, :, column : column + tokens] = self._new[:, row]
         return self._logits[:wanted].copy()
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import sys
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -114,30 +115,34 @@ class CudaKV:
         self._memory = DeviceMemory(cudart)
         self._stream = cudart.stream()
         weakref.finalize(self, cudart.destroy_stream, self._stream).atexit = False
-        shape = (2 * facts.layers, slots, facts.kv_heads, facts.columns, facts.head_dim)
-        self._kv = DeviceKV(self._memory, shape, facts.kv_dtype)
-        self._cache = cache_names(facts.layers)
-        # One step runs at a time: those of one shape share their inputs, all of them the memory for logits.
+        self._facts = facts
+        self._kv = self._cache_of(slots, facts.columns)
+        # One step runs at a time: those of one shape share their inputs and what is new, all of them the logits.
         self._inputs: dict[StepShape, tuple[StepInputs, dict[str, Mirror]]] = {}
+        self._new: dict[StepShape, DeviceKV] = {}
         self._logits = self._mirror(cudart.pinned((wanted, facts.vocab_size), np.float32))
 
     def bind(self, first_row: int, shape: StepShape) -> CudaStep:
         """See `StandardKV`."""
+        facts = self._facts
         if shape not in self._inputs:
             inputs = empty_inputs(shape, self._cudart.pinned)
-            self._inputs[shape] = inputs, {name: self._mirror(array) for name, array in by_name(inputs).items()}
-        inputs, mirrors = self._inputs[shape]
+            arrays = by_name(inputs, facts.in_place)
+            self._inputs[shape] = inputs, {name: self._mirror(array) for name, array in arrays.items()}
+            if not facts.in_place:
+                self._new[shape] = self._cache_of(shape.rows, shape.tokens)
+        (inputs, mirrors), new = self._inputs[shape], self._new.get(shape)
         binding = self._session.session.io_binding()
-        rows = (shape.rows, *self._kv.shape[2:])
-        for plane, (past, present) in enumerate(self._cache):
-            place = self._place(self._kv.dtype, rows, self._kv.address(plane, first_row))
+        for plane, (past, present) in enumerate(cache_names(facts.layers, facts.in_place)):
+            place = self._rows(self._kv, plane, first_row, shape.rows)
             binding.bind_input(past, *place)
-            binding.bind_output(present, *place)
+            binding.bind_output(present, *(place if new is None else self._rows(new, plane, 0, shape.rows)))
         for name, mirror in mirrors.items():
             binding.bind_input(name, *self._place(mirror.host.dtype, mirror.host.shape, mirror.address))
         logits = self._logits.host[: shape.wanted]
         binding.bind_output("logits", *self._place(logits.dtype, logits.shape, self._logits.address))
-        return CudaStep(self._session, self._captures, binding, inputs, tuple(mirrors.values()), self._logits)
+        put = None if new is None else partial(self._put, first_row, inputs, new)
+        return CudaStep(self._session, self._captures, binding, inputs, tuple(mirrors.values()), self._logits, put)
 
     def copy_out(self, slot: int, begin: int, end: int) -> tuple[KVArray, ...]:
         """See `StandardKV`."""
@@ -151,7 +156,20 @@ class CudaKV:
     def close(self) -> None:
         """See `StandardKV`."""
         self._inputs.clear()
+        self._new.clear()
         self._kv.free()
+
+    def _cache_of(self, slots: int, columns: int) -> DeviceKV:
+        facts = self._facts
+        shape = (2 * facts.layers, slots, facts.kv_heads, columns, facts.head_dim)
+        return DeviceKV(self._memory, shape, facts.kv_dtype)
+
+    def _put(self, first_row: int, inputs: StepInputs, new: DeviceKV) -> None:
+        self._kv.enqueue_put(first_row, inputs.write_indices.tolist(), new, self._stream)
+        self._cudart.synchronize(self._stream)
+
+    def _rows(self, kv: DeviceKV, plane: int, first: int, count: int) -> Bound:
+        return self._place(kv.dtype, (count, *kv.shape[2:]), kv.address(plane, first))
 
     def _mirror(self, host: npt.NDArray[Any]) -> Mirror:
         return Mirror(host, self._memory.allocate(host.nbytes), self._cudart, self._stream)
@@ -204,6 +222,7 @@ class CudaStep:
         inputs: Of the step.
         mirrors: Of the inputs.
         logits: Where they go, ``[N or more, vocab]``.
+        put: Puts what is new into the cache; ``None`` where the graph updates it.
     """
 
     def __init__(
@@ -214,6 +233,7 @@ class CudaStep:
         inputs: StepInputs,
         mirrors: Sequence[Mirror],
         logits: Mirror,
+        put: Callable[[], None] | None,
     ) -> None:
         self._session = session
         self._captures = captures
@@ -221,6 +241,7 @@ class CudaStep:
         self._inputs = inputs
         self._mirrors = mirrors
         self._logits = logits
+        self._put = put
         self._graph: ort.RunOptions | None = None
         self._has_run = False
 
@@ -235,6 +256,8 @@ class CudaStep:
             mirror.enqueue_upload()
         self._logits.wait()  # ONNX Runtime has a stream of its own, and returns when that is done
         self._compute()
+        if self._put is not None:
+            self._put()
         return self._logits.download(wanted)
 
     def _compute(self) -> None:

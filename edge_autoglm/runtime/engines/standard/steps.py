@@ -39,15 +39,20 @@ def empty_inputs(shape: StepShape, allocate: Allocate = np.zeros) -> StepInputs:
     )
 
 
-def by_name(inputs: StepInputs) -> dict[str, npt.NDArray[Any]]:
-    """The arrays by the names of the graph's inputs."""
-    return {field.name: getattr(inputs, field.name) for field in fields(inputs)}
+def by_name(inputs: StepInputs, in_place: bool) -> dict[str, npt.NDArray[Any]]:
+    """The arrays by the names of the graph's inputs; a graph that does not update its cache takes no columns of it."""
+    names = [field.name for field in fields(inputs) if in_place or field.name != "write_indices"]
+    return {name: getattr(inputs, name) for name in names}
 
 
-def cache_names(layers: int) -> tuple[tuple[str, str], ...]:
-    """What a step reads and what it writes of the cache, one memory each; in the order of a KV state."""
+def cache_names(layers: int, in_place: bool) -> tuple[tuple[str, str], ...]:
+    """What a step reads of the cache and what it gives for it, in the order of a KV state.
+
+    Where the graph updates its cache, the two are one memory; else the second is what is new.
+    """
     places = [f"{kind}.{layer}" for kind in ("key", "value") for layer in range(layers)]
-    return tuple((f"past_{place}", f"present_{place}") for place in places)
+    given = "present" if in_place else "new"
+    return tuple((f"past_{place}", f"{given}_{place}") for place in places)
 
 
 def write_page(inputs: StepInputs, begin: int, tokens: npt.NDArray[np.int64], wanted: Sequence[int]) -> None:

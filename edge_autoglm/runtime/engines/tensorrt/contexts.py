@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import weakref
+from collections.abc import Sequence
 from typing import Any
 
 from edge_autoglm.runtime.engine import Logits
@@ -82,7 +83,7 @@ class Contexts:
 
 
 class StepContext:
-    """One shape's context, and its inputs on the device, which all steps of the shape share."""
+    """One shape's context, and on the device its inputs and what it gives for the cache; all its steps share them."""
 
     def __init__(
         self, plan: LoadedPlan, context: Any, shape: StepShape, cudart: Cudart, memory: DeviceMemory, stream: int
@@ -92,15 +93,29 @@ class StepContext:
         self._cudart = cudart
         self._stream = stream
         self._inputs: dict[str, DeviceBuffer] = {}
-        for name, array in by_name(empty_inputs(shape)).items():
+        facts = plan.facts
+        for name, array in by_name(empty_inputs(shape), facts.in_place).items():
             self._inputs[name] = memory.allocate(array.nbytes)
             context.set_tensor_address(name, self._inputs[name].address)
+        self._new: DeviceKV | None = None
+        if not facts.in_place:
+            rows = (2 * facts.layers, shape.rows, facts.kv_heads, shape.tokens, facts.head_dim)
+            self._new = DeviceKV(memory, rows, facts.kv_dtype)
 
     def point_at(self, kv: DeviceKV, first_row: int) -> None:
-        """Let the next steps read and write these rows: past and present are one memory."""
-        for plane, names in enumerate(self._plan.cache):
-            for name in names:
-                self._context.set_tensor_address(name, kv.address(plane, first_row))
+        """Let the next steps read these rows, and write them where the plan updates its cache."""
+        for plane, (past, given) in enumerate(self._plan.cache):
+            address = kv.address(plane, first_row)
+            self._context.set_tensor_address(past, address)
+            self._context.set_tensor_address(given, address if self._new is None else self._new.address(plane, 0))
+
+    def enqueue_put(self, kv: DeviceKV, first_row: int, columns: Sequence[int]) -> None:
+        """Put what a step gave into its rows, where the plan did not.
+
+        It is no part of a CUDA graph, since the columns are others each time.
+        """
+        if self._new is not None:
+            kv.enqueue_put(first_row, columns, self._new, self._stream)
 
     def enqueue(self, inputs: StepInputs) -> None:
         """Copy the inputs to the device and enqueue the step.
@@ -111,7 +126,7 @@ class StepContext:
         Raises:
             EngineError: TensorRT refuses.
         """
-        for name, array in by_name(inputs).items():
+        for name, array in by_name(inputs, self._plan.facts.in_place).items():
             self._cudart.copy(
                 Direction.TO_DEVICE, self._inputs[name].address, array.ctypes.data, array.nbytes, self._stream
             )

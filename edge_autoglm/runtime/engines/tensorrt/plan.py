@@ -36,7 +36,7 @@ class LoadedPlan:
 
     Attributes:
         facts: Of the graph.
-        cache: Names of what a step reads and writes of the KV cache, one memory each; in the order of a KV state.
+        cache: Names of what a step reads of the KV cache and what it gives for it; see `cache_names`.
         scratch_bytes: That a step needs beside weights and tensors, whatever its shape.
 
     Raises:
@@ -49,8 +49,9 @@ class LoadedPlan:
         self._log = tensorrt_log(library)
         self._runtime = library.module.Runtime(self._log.logger)
         self._engine = self._deserialized()
-        self.cache = self._read_cache()
-        self.facts = self._read_facts()
+        in_place = "write_indices" in self._names()
+        self.cache = self._read_cache(in_place)
+        self.facts = self._read_facts(in_place)
         self.scratch_bytes = int(self._engine.device_memory_size_v2)
         self._compiled: Any = None
         self._config = self._runtime_config()
@@ -66,7 +67,7 @@ class LoadedPlan:
             EngineError: The plan was not built for the shape, or the device has not enough memory left.
         """
         facts = self.facts
-        shapes = {name: array.shape for name, array in by_name(empty_inputs(shape)).items()}
+        shapes = {name: array.shape for name, array in by_name(empty_inputs(shape), facts.in_place).items()}
         for past, _ in self.cache:
             shapes[past] = (shape.rows, facts.kv_heads, facts.columns, facts.head_dim)
         profile = _DECODE if shape.tokens == 1 else _PREFILL
@@ -114,25 +115,25 @@ class LoadedPlan:
             raise self._error(f"{self._library.name} {self._library.version} does not open it", heard.errors)
         return engine
 
-    def _read_cache(self) -> tuple[tuple[str, str], ...]:
+    def _read_cache(self, in_place: bool) -> tuple[tuple[str, str], ...]:
         names = self._names()
-        cache = cache_names(sum(name.startswith("past_key.") for name in names))
-        expected = {*by_name(empty_inputs(_SMALLEST)), *itertools.chain(*cache), "logits"}
+        cache = cache_names(sum(name.startswith("past_key.") for name in names), in_place)
+        expected = {*by_name(empty_inputs(_SMALLEST), in_place), *itertools.chain(*cache), "logits"}
         if not cache or {*names} != expected or self._engine.num_optimization_profiles != 2:
             raise self._error("it is not the plan of a standard graph", [f"its tensors are {', '.join(names)}"])
-        for past, present in cache:
+        for past, present in cache if in_place else ():
             if self._engine.get_aliased_input_tensor(present) != past:
                 raise self._error(f"it does not update {past} in place", [])
         return cache
 
-    def _read_facts(self) -> GraphFacts:
-        for name, array in by_name(empty_inputs(_SMALLEST)).items():
+    def _read_facts(self, in_place: bool) -> GraphFacts:
+        for name, array in by_name(empty_inputs(_SMALLEST), in_place).items():
             if self._dtype(name) != array.dtype:
                 raise self._error(f"its input {name} is {self._dtype(name)}, not {array.dtype}", [])
         key = self.cache[0][0]
         _, kv_heads, columns, head_dim = self._engine.get_tensor_shape(key)
         _, vocab_size = self._engine.get_tensor_shape("logits")
-        return GraphFacts(len(self.cache) // 2, kv_heads, head_dim, columns, self._dtype(key), vocab_size)
+        return GraphFacts(len(self.cache) // 2, kv_heads, head_dim, columns, self._dtype(key), vocab_size, in_place)
 
     def _names(self) -> list[str]:
         return [self._engine.get_tensor_name(index) for index in range(self._engine.num_io_tensors)]
@@ -142,9 +143,13 @@ class LoadedPlan:
         return dtype
 
     def _runtime_config(self) -> Any:
+        """What `create_execution_context` takes."""
         trt = self._library.module
+        unallocated = trt.ExecutionContextAllocationStrategy.USER_MANAGED
+        if not hasattr(self._engine, "create_runtime_config"):  # older TensorRT
+            return unallocated
         config = self._engine.create_runtime_config()
-        config.set_execution_context_allocation_strategy(trt.ExecutionContextAllocationStrategy.USER_MANAGED)
+        config.set_execution_context_allocation_strategy(unallocated)
         if self._library.is_rtx:
             # By default kernels are compiled for a new shape in the background, and take over from others in the middle
             # of the work: a token's bits would depend on when it is computed. Nor could they be captured in a graph.

@@ -51,6 +51,7 @@ class TensorRTStep:
                 self._enqueue()
             else:
                 self._graphs.launch(self._graph)
+            self._context.enqueue_put(self._kv, self._first_row, self._inputs.write_indices.tolist())
             logits = self._contexts.logits(wanted)
             if self._graph is None:  # the context is as it was in the run
                 self._graph = self._graphs.capture(self._enqueue)

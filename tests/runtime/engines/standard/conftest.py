@@ -15,17 +15,17 @@ from tests.runtime.engines.standard.engines_for_tests import open_engine, write_
 
 @pytest.fixture(scope="session")
 def tiny_graph(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Of a precision."""
-    return cache(lambda precision: write_tiny_graph(tmp_path_factory.mktemp(precision), precision))
+    """Of a kind; see `write_tiny_graph`."""
+    return cache(lambda kind: write_tiny_graph(tmp_path_factory.mktemp(kind), kind))
 
 
 @pytest.fixture
 def engines(tiny_graph: Callable[[str], Path]) -> Iterator[Callable[..., StandardEngine]]:
-    """Opens engines over a graph in a precision; all else as `open_engine`."""
+    """Opens engines over a graph of a kind; all else as `open_engine`."""
     opened: list[StandardEngine] = []
 
-    def make(precision: str = "fp16", **options: Any) -> StandardEngine:
-        opened.append(open_engine(tiny_graph(precision), **options))
+    def make(kind: str = "fp16", **options: Any) -> StandardEngine:
+        opened.append(open_engine(tiny_graph(kind), **options))
         return opened[-1]
 
     yield make

@@ -26,10 +26,17 @@ TEXT = [int(token) for token in np.random.default_rng(7).integers(3, 300, size=C
 OTHER = [int(token) for token in np.random.default_rng(8).integers(3, 300, size=CAPACITY)]
 
 
-def write_tiny_graph(folder: Path, precision: str) -> Path:
-    """The native standard graph of the tiny Llama; skips the test where ONNX Runtime does not know it."""
-    need_opset_24()
-    dialect = StandardDialect("native", precision, COLUMNS)
+def write_tiny_graph(folder: Path, kind: str) -> Path:
+    """A standard graph of the tiny Llama; skips the test where ONNX Runtime does not know it.
+
+    Args:
+        folder: For it and its checkpoint.
+        kind: A precision, of the native lowering; or ``decomposed-`` and a precision.
+    """
+    lowering, _, precision = kind.rpartition("-")
+    if not lowering:
+        need_opset_24()
+    dialect = StandardDialect("decomposed" if lowering else "native", precision, COLUMNS)
     return write_standard(folder / "standard.onnx", write_tiny_llama(folder / "checkpoint"), dialect)
 
 

@@ -12,7 +12,8 @@ from edge_autoglm.runtime.engine import Chunk, Engine, Logits
 from edge_autoglm.runtime.engines.standard.sizes import StepSizes
 from tests.runtime.engines.standard.engines_for_tests import CAPACITY, OTHER, TEXT, in_chunks, logits_of
 
-PRECISIONS = ("fp32", "fp16", "int8", "w8a8", "int4")
+KINDS = ("fp32", "fp16", "int8", "w8a8", "int4", "decomposed-fp32", "decomposed-fp16", "decomposed-int4")
+"""Precisions of the native graph, and some of the other."""
 
 
 def decoded(engine: Engine, slot: int, tokens: Sequence[int]) -> Logits:
@@ -25,9 +26,9 @@ def kv(engine: Engine, slot: int, begin: int, end: int) -> Any:
     return np.asarray(engine.copy_out(slot, begin, end).arrays[0])
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
-def test_prompts_of_all_lengths_equal_their_chunks(engines: Any, precision: str) -> None:
-    engine = engines(precision)
+@pytest.mark.parametrize("kind", KINDS)
+def test_prompts_of_all_lengths_equal_their_chunks(engines: Any, kind: str) -> None:
+    engine = engines(kind)
     whole = in_chunks(engine, 0, TEXT, [CAPACITY])
     for length in (2, 3, 15, 16, 17, 18, 31, 32, 33, 34, 47, 63, 64, 65, 66, 95, 127, 128, 129, 142, CAPACITY):
         assert np.array_equal(in_chunks(engine, 1, TEXT, [length]), whole[:length]), length
@@ -43,10 +44,10 @@ def test_two_threads_are_as_exact_as_one(engines: Any, sizes: StepSizes) -> None
         assert np.array_equal(in_chunks(engine, 3, TEXT, ends), whole)
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
-def test_rows_that_decode_together_equal_each_alone(engines: Any, precision: str) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_rows_that_decode_together_equal_each_alone(engines: Any, kind: str) -> None:
     """Five rows in blocks of two, of lengths that lie in all buckets and cross into the next."""
-    engine, alone = engines(precision, slots=5), engines(precision, slots=1)
+    engine, alone = engines(kind, slots=5), engines(kind, slots=1)
     starts = [0, 30, 62, 126, 136]
     texts = [TEXT, OTHER, TEXT[::-1], OTHER[::-1], TEXT]
     engine.forward([Chunk(slot, texts[slot][:start], ()) for slot, start in enumerate(starts) if start])

@@ -11,7 +11,7 @@ import pytest
 from edge_autoglm.errors import DamagedBundle, MemoryBudgetExceeded
 from edge_autoglm.runtime.engines.standard.backend import GraphFacts
 from edge_autoglm.runtime.engines.standard.ort_backend import OrtBackend
-from edge_autoglm.runtime.engines.standard.ort_cpu import CpuStep
+from edge_autoglm.runtime.engines.standard.ort_cpu import CpuKV, CpuStep
 from edge_autoglm.runtime.engines.standard.ort_session import CPU, loading_error, nodes_on, open_session
 from edge_autoglm.runtime.engines.standard.sizes import StepShape
 from edge_autoglm.runtime.engines.standard.steps import by_name, cache_names, empty_inputs, write_decode, write_page
@@ -25,6 +25,14 @@ def test_facts_are_read_from_the_graph(tiny_graph: Callable[[str], Path], precis
     backend = OrtBackend.load(tiny_graph(precision), threads=1, provider="cpu", sizes=SIZES)
     assert backend.facts == GraphFacts(2, 2, 16, COLUMNS, np.dtype(kv), 320)
     assert backend.sizes == SIZES
+
+
+@pytest.mark.parametrize(("precision", "kv"), [("fp32", "float32"), ("int8", "float16")])
+def test_a_graph_that_leaves_its_cache_alone_is_told_by_its_inputs(
+    tiny_graph: Callable[[str], Path], precision: str, kv: str
+) -> None:
+    backend = OrtBackend.load(tiny_graph(f"decomposed-{precision}"), threads=1, provider="cpu", sizes=SIZES)
+    assert backend.facts == GraphFacts(2, 2, 16, COLUMNS, np.dtype(kv), 320, in_place=False)
 
 
 @pytest.mark.parametrize("precision", _PRECISIONS)
@@ -45,16 +53,37 @@ def test_a_cache_that_is_written_in_place_is_what_a_copy_would_be(
         write_decode(inputs, {0: 7, 1: 8}, [40, 63], COLUMNS)
     logits = np.zeros((shape.wanted, 320), dtype=np.float32)
 
-    names = ["logits", *(present for _, present in cache_names(2))]
-    past = dict(zip((past for past, _ in cache_names(2)), kv[:, rows].copy(), strict=True))
-    expected, *present = session.run(names, by_name(inputs) | past)
-    step = CpuStep(session, inputs, kv[:, rows], logits)
+    names = ["logits", *(present for _, present in cache_names(2, True))]
+    past = dict(zip((past for past, _ in cache_names(2, True)), kv[:, rows].copy(), strict=True))
+    expected, *present = session.run(names, by_name(inputs, True) | past)
+    step = CpuStep(session, inputs, kv[:, rows], None, logits)
     for _ in range(2):  # a page that is run again is written alike
         assert np.array_equal(step.run(shape.wanted), expected)
         assert np.array_equal(kv[:, rows], np.stack(present))
     kept[:, rows] = kv[:, rows]
     assert np.array_equal(kv, kept)
     assert not np.array_equal(np.stack(present), np.stack(list(past.values())))
+
+
+@pytest.mark.parametrize("shape", [StepShape(1, 16, 64, 8), StepShape(2, 1, 64, 2)])
+def test_what_a_graph_gives_is_put_into_its_rows_and_nowhere_else(
+    tiny_graph: Callable[[str], Path], shape: StepShape
+) -> None:
+    backend = OrtBackend.load(tiny_graph("decomposed-fp16"), threads=1, provider="cpu", sizes=SIZES)
+    kv = CpuKV(backend._place.session, backend.facts, 5, 8)
+    kv._kv[:] = np.random.default_rng(3).standard_normal(kv._kv.shape)
+    before, step = kv._kv.copy(), kv.bind(2, shape)
+    columns = [32] if shape.tokens > 1 else [40, COLUMNS - 1]  # the second rides along, behind the live columns
+    if shape.tokens > 1:
+        write_page(step.inputs, 32, np.array(TEXT[:11]), [3, 10])
+    else:
+        write_decode(step.inputs, {0: 7}, [40, 63], COLUMNS)
+    step.run(1)
+    changed = np.any(kv._kv != before, axis=(0, 2, 4))
+    expected = np.zeros_like(changed)
+    for row, column in enumerate(columns, 2):
+        expected[row, column : column + shape.tokens] = True
+    assert np.array_equal(changed, expected)
 
 
 def test_who_runs_an_operator_is_known(tiny_graph: Callable[[str], Path]) -> None:

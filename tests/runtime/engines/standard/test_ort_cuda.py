@@ -102,11 +102,11 @@ def engine_at(place: HostPlace, slots: int = 3) -> StandardEngine:
     return StandardEngine(OrtBackend(place, SIZES), fingerprint="tiny-cpu", slots=slots, capacity=CAPACITY)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize("kind", ["fp32", "fp16", "decomposed-fp32", "decomposed-fp16"])
 def test_memory_of_a_device_is_bound_filled_and_read_as_that_of_the_host(
-    tiny_graph: Callable[[str], Path], precision: str
+    tiny_graph: Callable[[str], Path], kind: str
 ) -> None:
-    graph = tiny_graph(precision)
+    graph = tiny_graph(kind)
     engine, expected = recorded_engine(graph, RecordingCudart()), open_engine(graph)
     for each in (engine, expected):
         each.forward([Chunk(2, OTHER[:33], ())])
@@ -150,9 +150,10 @@ def test_a_pack_of_device_memory_is_that_of_host_memory(tiny_graph: Callable[[st
     assert np.array_equal(logits_of(engine, 1, TEXT[30:40]), logits_of(host, 0, TEXT[30:40]))
 
 
-def test_memory_of_a_closed_engine_is_given_back(tiny_graph: Callable[[str], Path]) -> None:
+@pytest.mark.parametrize("kind", ["fp16", "decomposed-fp16"])
+def test_memory_of_a_closed_engine_is_given_back(tiny_graph: Callable[[str], Path], kind: str) -> None:
     cudart = RecordingCudart()
-    engine = recorded_engine(tiny_graph("fp16"), cudart)
+    engine = recorded_engine(tiny_graph(kind), cudart)
     fork = engine.fork(5)
     logits_of(engine, 0, TEXT)
     fork.forward([Chunk(4, [7])])

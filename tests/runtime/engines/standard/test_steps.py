@@ -15,7 +15,7 @@ from edge_autoglm.runtime.engines.standard.steps import by_name, empty_inputs, w
 def used_inputs(shape: StepShape) -> StepInputs:
     """As an earlier step left them."""
     inputs = empty_inputs(shape)
-    for array in by_name(inputs).values():
+    for array in by_name(inputs, True).values():
         array.fill(1)
     return inputs
 
@@ -113,11 +113,13 @@ def test_a_row_is_written_alike_whatever_the_others_do(
         alone = used_inputs(shape)
         write_decode(alone, {row: token}, [0 if other != row else length for other, length in enumerate(held)], columns)
         for name in ("input_ids", "position_ids", "write_indices", "attn_mask"):
-            assert np.array_equal(by_name(together)[name][row], by_name(alone)[name][row])
+            assert np.array_equal(by_name(together, True)[name][row], by_name(alone, True)[name][row])
 
 
 def test_inputs_are_laid_out_as_the_graph_has_them() -> None:
-    shapes = {name: (array.dtype, array.shape) for name, array in by_name(empty_inputs(StepShape(2, 3, 5, 4))).items()}
+    shapes = {
+        name: (array.dtype, array.shape) for name, array in by_name(empty_inputs(StepShape(2, 3, 5, 4)), True).items()
+    }
     assert shapes == {
         "input_ids": (np.int64, (2, 3)),
         "position_ids": (np.int64, (2, 3)),

@@ -11,7 +11,7 @@ from edge_autoglm.runtime.engines.cuda.cudart import Cudart
 from edge_autoglm.runtime.engines.tensorrt.backend import TensorRTBackend
 from edge_autoglm.runtime.engines.tensorrt.plan import LoadedPlan
 from tests.runtime.engines.cuda.recording_cudart import RecordingCudart
-from tests.runtime.engines.tensorrt.recording_tensorrt import Graph, Record, recording_library
+from tests.runtime.engines.tensorrt.recording_tensorrt import VERSION, Graph, Record, recording_library
 
 OpenBackend = Callable[..., TensorRTBackend]
 
@@ -26,11 +26,11 @@ def record() -> Record:
 def open_backend(record: Record, tmp_path: Path) -> OpenBackend:
     """Opens a plan of a graph."""
 
-    def make(graph: Graph | None = None, name: str = "tensorrt_rtx") -> TensorRTBackend:
+    def make(graph: Graph | None = None, name: str = "tensorrt_rtx", version: str = VERSION) -> TensorRTBackend:
         described = graph or Graph()
         file = tmp_path / "model.plan"
         file.write_bytes(described.plan())
-        plan = LoadedPlan(file, recording_library(record, name))
+        plan = LoadedPlan(file, recording_library(record, name, version))
         return TensorRTBackend(plan, described.sizes, Cudart(0, record.cudart))
 
     return make

@@ -23,6 +23,8 @@ from edge_autoglm.runtime.engines.standard.sizes import StepShape, StepSizes
 from tests.runtime.engines.cuda.recording_cudart import ALIGNMENT, RecordingCudart
 
 VERSION = "1.7.1"
+OLD_VERSION = "10.3.0"
+"""Of TensorRT itself, with fewer methods."""
 
 
 class DataType(Enum):
@@ -62,9 +64,9 @@ class ILogger:
         self._made = True
 
 
-def recording_library(record: Record, name: str = "tensorrt_rtx") -> TensorRT:
+def recording_library(record: Record, name: str = "tensorrt_rtx", version: str = VERSION) -> TensorRT:
     """The double, as `load_tensorrt` gives a library."""
-    return TensorRT(RecordingTensorRT(record, name), name, VERSION)
+    return TensorRT(RecordingTensorRT(record, name, version), name, version)
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ class Graph:
     scratch: int = 1000
     cache_type: str = "HALF"
     ids_type: str = "INT64"
+    in_place: bool = True
     aliased: bool = True
     profiles: int = 2
 
@@ -102,17 +105,24 @@ class Graph:
         inputs = {
             "input_ids": (ids, (-1, -1)),
             "position_ids": (DataType.INT64, (-1, -1)),
-            "write_indices": (DataType.INT64, (-1,)),
             "attn_mask": (DataType.BOOL, (-1, 1, -1, -1)),
             "logits_at": (DataType.INT64, (-1,)),
         }
+        if self.in_place:
+            inputs["write_indices"] = (DataType.INT64, (-1,))
         cache = (DataType[self.cache_type], (-1, self.kv_heads, self.columns, self.head_dim))
         return inputs | {f"past_{place}": cache for place in self.places()}
 
     def outputs(self) -> dict[str, tuple[DataType, tuple[int, ...]]]:
-        cache = self.inputs()["past_key.0"] if self.layers else None
-        presents = {f"present_{place}": cache for place in self.places() if cache is not None}
-        return {"logits": (DataType.FLOAT, (-1, self.vocab_size))} | presents
+        columns = self.columns if self.in_place else -1
+        cache = (DataType[self.cache_type], (-1, self.kv_heads, columns, self.head_dim))
+        given = {f"{self.given}_{place}": cache for place in self.places()}
+        return {"logits": (DataType.FLOAT, (-1, self.vocab_size))} | given
+
+    @property
+    def given(self) -> str:
+        """What outputs for the cache begin with."""
+        return "present" if self.in_place else "new"
 
 
 @dataclass(frozen=True)
@@ -168,10 +178,11 @@ class RecordingTensorRT:
     ILogger = ILogger
     ExecutionContextAllocationStrategy = ExecutionContextAllocationStrategy
 
-    def __init__(self, record: Record, name: str) -> None:
-        self.__version__ = VERSION
+    def __init__(self, record: Record, name: str, version: str = VERSION) -> None:
+        self.__version__ = version
         self._name = name
         self._record = record
+        self._has_runtime_configs = version != OLD_VERSION
         if name == "tensorrt_rtx":
             self.DynamicShapesKernelSpecializationStrategy = DynamicShapesKernelSpecializationStrategy
 
@@ -195,10 +206,13 @@ class Runtime:
         except ValueError as error:
             self._logger.log(Severity.ERROR, f"this is no plan: {error}")
             return None
-        return ICudaEngine(self._trt, self._logger, graph)
+        kind = ICudaEngine if self._trt._has_runtime_configs else OldCudaEngine
+        return kind(self._trt, self._logger, graph)
 
 
-class ICudaEngine:
+class OldCudaEngine:
+    """Has neither runtime configurations nor aliases."""
+
     __slots__ = ("_graph", "_logger", "_trt", "device_memory_size_v2", "num_io_tensors", "num_optimization_profiles")
 
     def __init__(self, trt: RecordingTensorRT, logger: Any, graph: Graph) -> None:
@@ -222,13 +236,12 @@ class ICudaEngine:
     def get_tensor_mode(self, name: str) -> TensorIOMode:
         return TensorIOMode.INPUT if name in self._graph.inputs() else TensorIOMode.OUTPUT
 
-    def get_aliased_input_tensor(self, name: str) -> str | None:
-        return name.replace("present", "past") if self._graph.aliased and name.startswith("present") else None
+    def create_execution_context(self, strategy: ExecutionContextAllocationStrategy) -> IExecutionContext | None:
+        config = IRuntimeConfig()
+        config.set_execution_context_allocation_strategy(strategy)
+        return self._context(config)
 
-    def create_runtime_config(self) -> IRuntimeConfig:
-        return RtxRuntimeConfig() if self._trt._name == "tensorrt_rtx" else IRuntimeConfig()
-
-    def create_execution_context(self, runtime_config: IRuntimeConfig) -> IExecutionContext | None:
+    def _context(self, runtime_config: IRuntimeConfig) -> IExecutionContext | None:
         assert threading.get_ident() in self._trt._record.cudart.set_on, "the device of the thread is not known"
         if "create_execution_context" in self._trt._record.refuse:
             self._logger.log(Severity.ERROR, "out of memory")
@@ -236,6 +249,19 @@ class ICudaEngine:
         context = IExecutionContext(self._trt, self._logger, self._graph, runtime_config)
         self._trt._record.contexts.append(context)
         return context
+
+
+class ICudaEngine(OldCudaEngine):
+    __slots__ = ()
+
+    def get_aliased_input_tensor(self, name: str) -> str | None:
+        return name.replace("present", "past") if self._graph.aliased and name.startswith("present") else None
+
+    def create_runtime_config(self) -> IRuntimeConfig:
+        return RtxRuntimeConfig() if self._trt._name == "tensorrt_rtx" else IRuntimeConfig()
+
+    def create_execution_context(self, runtime_config: IRuntimeConfig) -> IExecutionContext | None:  # type: ignore[override]
+        return self._context(runtime_config)
 
 
 class IRuntimeConfig:
@@ -345,17 +371,25 @@ class IExecutionContext:
             }
             self._trt._record.executions.append(Execution(self, profile, shapes, addresses, inputs, captured))
             for place in self._graph.places():
-                past, present = addresses[f"past_{place}"], addresses[f"present_{place}"]
-                assert past == present, "a cache is updated in place"
-                cache = self._at(past, shapes[f"past_{place}"], DataType[self._graph.cache_type])
-                for row, begin in enumerate(inputs["write_indices"]):
-                    ids = inputs["input_ids"][row]
-                    cache[row, :, begin : begin + len(ids)] = ids[:, None]
+                self._give(place, shapes[f"past_{place}"], addresses, inputs)
             logits = (*shapes["logits_at"], self._graph.vocab_size)
             self._at(addresses["logits"], logits, DataType.FLOAT)[:] = inputs["logits_at"][:, None]
             self._trt._record.cudart.bytes_at(addresses["scratch"], self._graph.scratch).fill(0xEE)
 
         return work
+
+    def _give(self, place: str, shape: tuple[int, ...], addresses: dict[str, int], inputs: dict[str, Any]) -> None:
+        """Token ids as keys or values."""
+        past, given = addresses[f"past_{place}"], addresses[f"{self._graph.given}_{place}"]
+        dtype, ids = DataType[self._graph.cache_type], inputs["input_ids"]
+        if not self._graph.in_place:
+            rows, heads, _, channels = shape
+            self._at(given, (rows, heads, ids.shape[1], channels), dtype)[:] = ids[:, None, :, None]
+            return
+        assert past == given, "a cache is updated in place"
+        cache = self._at(past, shape, dtype)
+        for row, begin in enumerate(inputs["write_indices"]):
+            cache[row, :, begin : begin + ids.shape[1]] = ids[row][:, None]
 
     def _at(self, address: int, shape: tuple[int, ...], dtype: DataType) -> Any:
         kind = np.dtype(dtype.value)

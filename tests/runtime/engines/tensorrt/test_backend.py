@@ -16,9 +16,10 @@ from edge_autoglm.runtime.engines.standard.engine import StandardEngine
 from edge_autoglm.runtime.engines.standard.sizes import StepShape
 from edge_autoglm.runtime.engines.tensorrt.step import TensorRTStep
 from tests.runtime.engines.tensorrt.conftest import OpenBackend
-from tests.runtime.engines.tensorrt.recording_tensorrt import Execution, Graph, Record
+from tests.runtime.engines.tensorrt.recording_tensorrt import OLD_VERSION, Execution, Graph, Record
 
 GRAPH = Graph()
+DECOMPOSED = Graph(in_place=False)
 DECODE, LONG_DECODE = StepShape(4, 1, 256, 4), StepShape(4, 1, 512, 4)
 PREFILL = StepShape(1, 128, 256, 32)
 
@@ -253,8 +254,9 @@ def test_an_error_of_the_device_reaches_the_caller(open_backend: OpenBackend, re
         step.run(1)
 
 
-def test_closing_frees_everything(open_backend: OpenBackend, record: Record) -> None:
-    backend = open_backend()
+@pytest.mark.parametrize("graph", [GRAPH, DECOMPOSED])
+def test_closing_frees_everything(open_backend: OpenBackend, record: Record, graph: Graph) -> None:
+    backend = open_backend(graph)
     weights_only = dict(record.cudart.allocated)
     kvs = backend.kv(8), backend.kv(4)
     for kv in kvs:
@@ -304,9 +306,10 @@ def test_contexts_are_made_on_the_device_whichever_thread_asks(open_backend: Ope
     assert len(record.contexts) == 1
 
 
-def test_the_engine_over_it(open_backend: OpenBackend, record: Record) -> None:
+@pytest.mark.parametrize("graph", [GRAPH, DECOMPOSED])
+def test_the_engine_over_it(open_backend: OpenBackend, record: Record, graph: Graph) -> None:
     """Prefill in pages, decode in blocks, KV that moves between slots; the logits are what the double writes."""
-    engine = StandardEngine(open_backend(), fingerprint="a", slots=6, capacity=400)
+    engine = StandardEngine(open_backend(graph), fingerprint="a", slots=6, capacity=400)
     text = list(range(1, 151))
     [logits] = engine.forward([Chunk(5, text, [0, 127, 128, 149])])
     assert logits[:, 0].tolist() == [0, 127, 0, 21]
@@ -322,6 +325,45 @@ def test_the_engine_over_it(open_backend: OpenBackend, record: Record) -> None:
         assert (kv == np.append(np.arange(1, 151), last)[:, None]).all()
     engine.close()
     assert not record.cudart.graphs
+
+
+@pytest.mark.parametrize("captures_fail", [False, True])
+def test_what_a_plan_gives_is_put_into_the_rows_of_the_step(
+    open_backend: OpenBackend, record: Record, captures_fail: bool
+) -> None:
+    """Where it is launched as a graph, too; and into other columns each time."""
+    record.cudart.captures_fail = captures_fail
+    kv = open_backend(DECOMPOSED, "tensorrt", OLD_VERSION).kv(8)
+    step = kv.bind(4, DECODE)
+    for turn in range(3):
+        step.inputs.input_ids[:, 0] = np.arange(1, 5) + 10 * turn
+        step.inputs.write_indices[:] = turn, 5 + turn, 20 - turn, 511
+        step.run(turn % 2)
+    expected = np.zeros((8, 512))
+    expected[4, :3], expected[5, 5:8], expected[6, 18:21], expected[7, 511] = (1, 11, 21), (2, 12, 22), (23, 13, 3), 24
+    for row in range(8):
+        found = np.asarray(kv.copy_out(row, 0, 512)[0])
+        assert (found == expected[row][:, None]).all()
+    assert [ran.captured for ran in record.executions] == [False, not captures_fail, not captures_fail]
+    for ran in record.executions:
+        assert not {ran.addresses[f"past_{place}"] for place in GRAPH.places()} & {
+            ran.addresses[f"new_{place}"] for place in GRAPH.places()
+        }
+
+
+def test_what_is_put_is_put_before_the_step_is_done(open_backend: OpenBackend, record: Record) -> None:
+    """On the stream of steps and not in their graph: copies on another stream may read it right after."""
+    step = open_backend(DECOMPOSED).kv(4).bind(0, DECODE)
+    step.run(0)
+    record.cudart.calls.clear()
+    step.run(1)
+    assert [call.name for call in record.cudart.calls] == [
+        "cudaGraphLaunch",
+        *["cudaMemcpy3DAsync"] * 4,
+        "cudaMemcpyAsync",
+        "cudaStreamSynchronize",
+    ]
+    assert len({call.arguments[-1] for call in record.cudart.calls}) == 1
 
 
 def test_kv_that_does_not_fit(open_backend: OpenBackend, record: Record) -> None:

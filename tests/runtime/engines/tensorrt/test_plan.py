@@ -17,6 +17,7 @@ from edge_autoglm.runtime.engines.standard.sizes import StepShape
 from edge_autoglm.runtime.engines.tensorrt.backend import TensorRTBackend
 from edge_autoglm.runtime.engines.tensorrt.plan import LoadedPlan
 from tests.runtime.engines.tensorrt.recording_tensorrt import (
+    OLD_VERSION,
     DynamicShapesKernelSpecializationStrategy,
     Graph,
     Record,
@@ -49,6 +50,16 @@ def test_facts_come_from_the_plan_itself(file: Path, library: TensorRT) -> None:
     assert plan.scratch_bytes == 77
     assert plan.cache[0] == ("past_key.0", "present_key.0")
     assert plan.cache[3:5] == (("past_value.0", "present_value.0"), ("past_value.1", "present_value.1"))
+
+
+def test_a_plan_that_leaves_its_cache_alone_is_told_by_its_inputs(file: Path, record: Record) -> None:
+    """TensorRT of JetPack 6 knows neither aliases nor runtime configurations."""
+    file.write_bytes(Graph(in_place=False).plan())
+    plan = LoadedPlan(file, recording_library(record, "tensorrt", OLD_VERSION))
+    assert plan.facts == GraphFacts(2, 2, 16, 512, np.dtype(np.float16), 320, in_place=False)
+    assert plan.cache[0] == ("past_key.0", "new_key.0")
+    context = plan.context(StepShape(4, 1, 256, 4), Cudart(0, record.cudart).stream())
+    context.set_device_memory(0, plan.scratch_bytes)
 
 
 @pytest.mark.parametrize(
