@@ -17,6 +17,7 @@ from edge_autoglm.cli.proof_table import proof_table
 from edge_autoglm.export.options import KV_TYPES, PRECISIONS, ROUTES, TARGETS
 from edge_autoglm.export.pipeline import export_model
 from edge_autoglm.export.proof.figures import Proof
+from edge_autoglm.export.standard.lowering import LOWERINGS, LoweringName
 
 
 @click.command()
@@ -62,6 +63,12 @@ from edge_autoglm.export.proof.figures import Proof
     metavar="X",
     help="For tensorrt: GPUs that the plan is for, such as 8.9; repeatable. By default those that are here; where "
     "there are none, all from 8.0 on that TensorRT-RTX knows.",
+)
+@click.option(
+    "--lowering",
+    type=click.Choice(LOWERINGS),
+    help="For tensorrt: native by default; decomposed is slower, and what TensorRT before 10.15 compiles, as that of "
+    "JetPack 6.",
 )
 @click.option(
     "--no-plan",
@@ -110,6 +117,7 @@ def command(
     capacity: int | None,
     slots: int | None,
     compute_capabilities: tuple[str, ...],
+    lowering: LoweringName | None,
     no_plan: bool,
     calibration: Path | None,
     adapter: Path | None,
@@ -154,6 +162,7 @@ def command(
             slots=slots,
             compute_capabilities=compute_capabilities,
             plan=not no_plan,
+            lowering=lowering,
             progress=progress,
         )
     seconds = time.perf_counter() - started

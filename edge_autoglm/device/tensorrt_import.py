@@ -13,6 +13,7 @@ from edge_autoglm.errors import MissingDependency
 
 LIBRARIES = ("tensorrt", "tensorrt_rtx")
 """In order of preference: the first also opens plans of GPUs that the second does not know (sm 87, 90)."""
+_NATIVE = (10, 15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,11 @@ class TensorRT:
     def is_rtx(self) -> bool:
         """Whether it is TensorRT-RTX, which builds plans without a GPU."""
         return self.name == "tensorrt_rtx"
+
+    @property
+    def has_native_layers(self) -> bool:
+        """Whether it has the layers that the native lowering of the standard graph is made of."""
+        return self.is_rtx or tuple(int(part) for part in self.version.split(".")[:2]) >= _NATIVE
 
 
 def load_tensorrt(name: str | None = None, load: Callable[[str], Any] = importlib.import_module) -> TensorRT:

@@ -9,6 +9,7 @@ from pathlib import Path
 from edge_autoglm.bundle import PlanEntry
 from edge_autoglm.device.accelerators import detect_accelerators
 from edge_autoglm.device.tensorrt_import import TensorRT, load_tensorrt
+from edge_autoglm.errors import ExportError
 from edge_autoglm.export.tensorrt.capabilities import choose_capabilities
 from edge_autoglm.export.tensorrt.plan import build_plan
 from edge_autoglm.runtime.engines.standard.sizes import StepSizes
@@ -44,6 +45,19 @@ class Compiler:
         library = load_tensorrt()
         chosen = choose_capabilities(compute_capabilities, library, detect_accelerators().gpus)
         return cls(library, sizes, chosen)
+
+    def check_native(self) -> None:
+        """Refuse to compile graphs of the native lowering where the library lacks the layers for them.
+
+        Raises:
+            ExportError: It does.
+        """
+        if not self.library.has_native_layers:
+            raise ExportError(
+                f"{self.library.name} {self.library.version} is too old for the layers of the native graph, which "
+                "came with 10.15",
+                "Export the graph for older ones: --lowering decomposed.",
+            )
 
     def compile(self, graph: Path, out: Path, timing_cache: Path | None, progress: Progress) -> PlanEntry:
         """Compile a graph.

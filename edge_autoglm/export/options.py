@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_autoglm.errors import ExportError
+from edge_autoglm.export.standard.lowering import LOWERINGS, LoweringName
 
 PRECISIONS = ("fp32", "fp16", "int8", "w8a8", "int4", "auto")
 TARGETS = ("ort", "tensorrt")
@@ -33,6 +34,7 @@ class ExportOptions:
         slots: Likewise, rows that decode in one step of the plan; ``None`` for the default.
         compute_capabilities: Likewise, of the GPUs that the plan is compiled for; none for the default.
         plan: Likewise, whether a plan is compiled.
+        lowering: Likewise, of the graph, one of `LOWERINGS`; ``None`` for native.
 
     Raises:
         ExportError: A value is not known or out of range, or is not there for the target.
@@ -50,9 +52,16 @@ class ExportOptions:
     slots: int | None = None
     compute_capabilities: tuple[str, ...] = ()
     plan: bool = True
+    lowering: LoweringName | None = None
 
     def __post_init__(self) -> None:
-        known = {"precision": PRECISIONS, "target": TARGETS, "kv": (None, *KV_TYPES), "via": ROUTES}
+        known = {
+            "precision": PRECISIONS,
+            "target": TARGETS,
+            "kv": (None, *KV_TYPES),
+            "via": ROUTES,
+            "lowering": (None, *LOWERINGS),
+        }
         for name, values in known.items():
             if (value := getattr(self, name)) not in values:
                 words = ", ".join(each for each in values if each is not None)
@@ -89,6 +98,7 @@ class ExportOptions:
             "slots": self.slots is not None,
             "compute_capabilities": bool(self.compute_capabilities),
             "plan=False (--no-plan)": not self.plan,
+            "lowering": self.lowering is not None,
         }
         for name, is_given in given.items():
             if is_given:
@@ -111,7 +121,7 @@ class ExportOptions:
                 "precision 'auto' is not there for the target tensorrt: it times kernels of ONNX Runtime here",
                 "Use int8, w8a8 or int4.",
             )
-        if self.precision == "fp32" and self.plan:
+        if self.precision == "fp32" and self.plan and self.lowering != "decomposed":
             raise ExportError(
                 "there is no plan in fp32: TensorRT's attention has no kernels for it",
                 "Use fp16; or export the graph alone, without a plan (--no-plan).",

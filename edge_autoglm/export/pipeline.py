@@ -19,6 +19,7 @@ from edge_autoglm.export.proof.graphs import prove_against_itself, prove_against
 from edge_autoglm.export.proof.language import Language
 from edge_autoglm.export.proof.prove import Terms
 from edge_autoglm.export.routes import Built, Route, choose_route, open_source, own_route
+from edge_autoglm.export.standard.lowering import LoweringName
 from edge_autoglm.export.texts import Text, calibration_text, heldout_text, read_text_file
 from edge_autoglm.prompts import Catalogue, builtin_task_files
 from edge_autoglm.runtime.engines.standard.sizes import StepSizes
@@ -46,6 +47,7 @@ def export_model(
     slots: int | None = None,
     compute_capabilities: Sequence[str] = (),
     plan: bool = True,
+    lowering: LoweringName | None = None,
     progress: Progress = silent,
 ) -> Bundle:
     """Turn a checkpoint into a bundle, and prove that it still behaves like the original.
@@ -72,6 +74,8 @@ def export_model(
         compute_capabilities: Likewise, of the GPUs that the plan is for (``8.9``). By default those that are here;
             where there are none, all from 8.0 on that TensorRT-RTX knows.
         plan: Likewise; without one, the device compiles it (``edge-autoglm rebuild``).
+        lowering: Likewise, of the graph: ``native`` by default; ``decomposed`` is what TensorRT before 10.15 compiles,
+            as that of JetPack 6.
         progress: Told of each stage.
 
     Raises:
@@ -83,7 +87,7 @@ def export_model(
     """
     capabilities = tuple(compute_capabilities)
     options = ExportOptions(
-        precision, target, kv, via, adapter, max_kl, proof, force, capacity, slots, capabilities, plan
+        precision, target, kv, via, adapter, max_kl, proof, force, capacity, slots, capabilities, plan, lowering
     )
     compiler = _compiler(options)
     files = builtin_task_files() if tasks is None else list(tasks)
@@ -104,7 +108,10 @@ def _compiler(options: ExportOptions) -> Compiler | None:
         return None
     sizes = StepSizes() if options.slots is None else StepSizes(rows=options.slots)
     try:
-        return Compiler.here(sizes, options.compute_capabilities)
+        compiler = Compiler.here(sizes, options.compute_capabilities)
+        if options.lowering != "decomposed":
+            compiler.check_native()
+        return compiler
     except (MissingDependency, ExportError) as error:
         elsewhere = "Or leave out the plan (--no-plan), and build it on the device: edge-autoglm rebuild BUNDLE."
         raise type(error)(error.cause, f"{error.cure} {elsewhere}") from error
@@ -145,7 +152,8 @@ class _Export:
         options, path = self.options, self.writer.path(_GRAPHS[self.options.target])
         if options.target == "tensorrt":
             own = own_route(checkpoint, texts, options, self.text)
-            return own, own.standard(path, options.precision, options.capacity, self.progress)
+            lowering = options.lowering or "native"
+            return own, own.standard(path, lowering, options.precision, options.capacity, self.progress)
         route = choose_route(checkpoint, texts, options, self.text)
         return route, route.build(path, options.precision, options.kv_type, self.progress)
 

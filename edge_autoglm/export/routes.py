@@ -18,6 +18,7 @@ from edge_autoglm.export.proof.budgets import budget_of
 from edge_autoglm.export.proof.language import Language
 from edge_autoglm.export.sources import open_checkpoint
 from edge_autoglm.export.spec import DecoderSpec
+from edge_autoglm.export.standard.lowering import LoweringName
 from edge_autoglm.export.texts import Text
 from edge_autoglm.runtime.engines.standard.sizes import StepSizes
 from edge_autoglm.values import Progress
@@ -143,11 +144,14 @@ class OwnRoute:
             groups = {"all matrices": precision}
         return Built(path, "ort", _facts(self.checkpoint, self.texts, self.spec), groups)
 
-    def standard(self, path: Path, precision: str, capacity: int | None, progress: Progress) -> Built:
+    def standard(
+        self, path: Path, lowering: LoweringName, precision: str, capacity: int | None, progress: Progress
+    ) -> Built:
         """Write the standard graph, for TensorRT, and its weights beside it.
 
         Args:
             path: Of the graph.
+            lowering: Likewise.
             precision: Any but ``auto``.
             capacity: Tokens that a slot can hold; 2048 by default, or what the model was made for.
             progress: Stage ``weights``.
@@ -167,8 +171,9 @@ class OwnRoute:
         from edge_autoglm.export.standard.dialect import StandardDialect
 
         columns = StepSizes().columns(capacity or min(_CAPACITY, longest))
-        groups = build.standard(StandardDialect("native", precision, columns))
-        return Built(path, "standard", _facts(self.checkpoint, self.texts, self.spec), groups, columns=columns)
+        groups = build.standard(StandardDialect(lowering, precision, columns))
+        notes = () if lowering == "native" else (f"the graph is {lowering}: TensorRT before 10.15 compiles it, too",)
+        return Built(path, "standard", _facts(self.checkpoint, self.texts, self.spec), groups, notes, columns)
 
     def _graph(self, path: Path, kv: str, calibration: Calibration | None, progress: Progress) -> Build:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from edge_autoglm.export.tensorrt.inspect import cache_updates
 
 _ALWAYS_STRONGLY_TYPED = 11
 """First TensorRT that knows no other networks."""
-_INPUTS = {"input_ids", "position_ids", "write_indices", "attn_mask", "logits_at"}
+_INPUTS = {"input_ids", "position_ids", "attn_mask", "logits_at"}
+_NATIVE_INPUTS = {*_INPUTS, "write_indices"}
 _CACHE_AXIS = 2
 _EXPORT_AGAIN = "Export the model again with --target tensorrt."
+_EXPORT_DECOMPOSED = f"{_EXPORT_AGAIN[:-1]} --lowering decomposed, which TensorRT before 10.15 takes."
 
 
 def parse(library: TensorRT, builder: Any, graph: Path, logger: Any, heard: Heard) -> tuple[Any, Any]:
@@ -35,7 +38,8 @@ def parse(library: TensorRT, builder: Any, graph: Path, logger: Any, heard: Hear
     if not parser.parse_from_file(str(graph)):
         described = [parser.get_error(index).desc() for index in range(parser.num_errors)]
         words = " ".join(dict.fromkeys(heard.errors[:1] + described))
-        raise ExportError(f"{graph}: TensorRT cannot parse it: {words}", _EXPORT_AGAIN)
+        cure = _EXPORT_AGAIN if library.has_native_layers else _EXPORT_DECOMPOSED
+        raise ExportError(f"{graph}: {library.name} {library.version} cannot parse it: {words}", cure)
     return network, parser
 
 
@@ -43,12 +47,22 @@ def cache_columns(network: Any, graph: Path) -> int:
     """Columns of the KV cache.
 
     Raises:
-        ExportError: It is not the network of a standard graph that TensorRT can run with its cache in place.
+        ExportError: It is not the network of a standard graph, or a native one whose cache TensorRT would not update in
+            place.
     """
     inputs = {tensor.name: tensor for tensor in map(network.get_input, range(network.num_inputs))}
+    outputs = {tensor.name for tensor in map(network.get_output, range(network.num_outputs))}
     caches = {name: tensor for name, tensor in inputs.items() if name.startswith("past_")}
-    if not caches or inputs.keys() - caches.keys() != _INPUTS:
+    native = inputs.keys() - caches.keys() == _NATIVE_INPUTS
+    given = {name.replace("past_", "present_" if native else "new_") for name in caches}
+    if not caches or not (native or inputs.keys() - caches.keys() == _INPUTS) or not given < outputs:
         raise ExportError(f"{graph} is not a standard graph: its inputs are {sorted(inputs)}", _EXPORT_AGAIN)
+    if native:
+        _check_in_place(network, caches, graph)
+    return int(next(iter(caches.values())).shape[_CACHE_AXIS])
+
+
+def _check_in_place(network: Any, caches: Mapping[str, Any], graph: Path) -> None:
     updated = {past: present for present, past in cache_updates(network).items()}
     for name, cache in caches.items():
         if cache.dtype.name != "HALF":
@@ -58,7 +72,6 @@ def cache_columns(network: Any, graph: Path) -> int:
             )
         if updated.get(name) != name.replace("past_", "present_"):
             raise ExportError(f"{graph} does not update its cache {name} in place", _EXPORT_AGAIN)
-    return int(next(iter(caches.values())).shape[_CACHE_AXIS])
 
 
 def _flags(library: TensorRT) -> int:
