@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +15,14 @@ from edge_autoglm.export.checkpoint import Checkpoint
 from edge_autoglm.export.dialect import Dialect, OrtDialect
 from edge_autoglm.export.graph.builder import GraphBuilder
 from edge_autoglm.export.graph.weight_file import WeightFile
-from edge_autoglm.export.plan import FastestPlan, int4_plan, static_w8a8_plan, w8a8_plan
+from edge_autoglm.export.plan import INT4_FORMS, FastestPlan, int4_plan, static_w8a8_plan, w8a8_plan
+from edge_autoglm.export.quantize.forms import FormName
 from edge_autoglm.export.quantize.mixed import MixedQuantizer, Plan
 from edge_autoglm.export.quantize.plain import PlainQuantizer, dense, half, int8_blocks
 from edge_autoglm.export.quantize.quantizer import Quantizer
 from edge_autoglm.export.spec import DecoderSpec
 from edge_autoglm.export.standard.dialect import StandardDialect
+from edge_autoglm.export.standard.forms import INT4_FORMS as STANDARD_INT4_FORMS
 from edge_autoglm.export.standard.quantizer import PLAIN, STANDARD_ROUNDING
 from edge_autoglm.export.weights import Linear, WeightReader
 from edge_autoglm.values import Progress
@@ -80,7 +83,7 @@ class Build:
         """Write the graph in ``w8a8``, ``int4`` or ``auto``; returns the form of every matrix."""
         if precision == "auto":
             return self._fastest(calibration)
-        plan = w8a8_plan(self.spec) if precision == "w8a8" else self._int4_plan(calibration)
+        plan = w8a8_plan(self.spec) if precision == "w8a8" else self._int4_plan(calibration, INT4_FORMS)
         self.write(MixedQuantizer(self.spec, plan, calibration.windows, calibration.threads))
         return plan
 
@@ -96,14 +99,14 @@ class Build:
         if self.calibration is None:
             raise ExportError(f"precision {dialect.precision!r} is fitted to a text", "Give a calibration text.")
         static = dialect.precision == "w8a8"
-        plan = static_w8a8_plan(self.spec) if static else self._int4_plan(self.calibration)
+        plan = static_w8a8_plan(self.spec) if static else self._int4_plan(self.calibration, STANDARD_INT4_FORMS)
         windows, threads = self.calibration.windows, self.calibration.threads
         self.write(MixedQuantizer(self.spec, plan, windows, threads, STANDARD_ROUNDING), dialect)
         return plan.groups()
 
-    def _int4_plan(self, calibration: Calibration) -> Plan:
+    def _int4_plan(self, calibration: Calibration, forms: Sequence[FormName]) -> Plan:
         windows = calibration.windows[-_SENSITIVITY_WINDOWS:]
-        return int4_plan(self.spec, self._weights, windows, calibration.threads, self.progress)
+        return int4_plan(self.spec, self._weights, windows, forms, calibration.threads, self.progress)
 
     def _fastest(self, calibration: Calibration) -> Plan:
         """Divergences of single matrices add up only roughly: build, measure the whole, correct the limit, repeat."""

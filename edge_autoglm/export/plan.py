@@ -24,7 +24,8 @@ from edge_autoglm.values import Progress
 INT4_BITS = 5.6
 """Mean bits a weight of the layers, scales included: with an 8-bit head, SmolLM2-135M is then 105 MB, the size of
 llama.cpp's Q4_K_M of it."""
-_INT4_FORMS: tuple[FormName, ...] = ("int4", "int4/32", "int8")
+INT4_FORMS: tuple[FormName, ...] = ("int4", "int4/32", "int8")
+"""Among which the precision ``int4`` chooses for ONNX Runtime."""
 
 Unit = tuple[int, str]
 _HEAD: Unit = (-1, "head")
@@ -47,7 +48,12 @@ def static_w8a8_plan(spec: DecoderSpec) -> Plan:
 
 
 def int4_plan(
-    spec: DecoderSpec, weights: WeightReader, windows: npt.NDArray[np.int64], threads: int, progress: Progress
+    spec: DecoderSpec,
+    weights: WeightReader,
+    windows: npt.NDArray[np.int64],
+    forms: Sequence[FormName],
+    threads: int,
+    progress: Progress,
 ) -> Plan:
     """4 and 8 bits mixed for the least divergence within a mean number of bits; 8-bit embedding and head.
 
@@ -55,13 +61,14 @@ def int4_plan(
         spec: Of the model.
         weights: Of the model.
         windows: Token ids ``[windows, tokens]``; the last is measured on, the others are fitted to.
+        forms: To choose from.
         threads: Of the runs.
         progress: Stage ``sensitivity``.
     """
-    loss = measure_sensitivity(spec, weights, windows, _INT4_FORMS, threads, progress).linears
+    loss = measure_sensitivity(spec, weights, windows, forms, threads, progress).linears
     elements = {unit: rows * columns for unit, (rows, columns) in _matrices(spec)}
     bits = {
-        unit: {form: bits_a_weight(form, shape, _fine_rows(spec, unit)) * elements[unit] for form in _INT4_FORMS}
+        unit: {form: bits_a_weight(form, shape, _fine_rows(spec, unit)) * elements[unit] for form in forms}
         for unit, shape in _matrices(spec)
     }
     chosen = allocate(loss, bits, INT4_BITS * sum(elements.values()))
@@ -86,7 +93,7 @@ class FastestPlan:
     def measure(
         cls, spec: DecoderSpec, weights: WeightReader, windows: npt.NDArray[np.int64], threads: int, progress: Progress
     ) -> FastestPlan:
-        """Measure the model and this machine; arguments as in `int4_plan`."""
+        """Measure the model and this machine; arguments as in `int4_plan`, from all `FORMS`."""
         sensitivity = measure_sensitivity(spec, weights, windows, FORMS, threads, progress)
         head = (spec.vocab_size, spec.hidden_size)
         shapes = dict(_matrices(spec))

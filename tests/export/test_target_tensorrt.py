@@ -9,11 +9,15 @@ from pathlib import Path
 import onnx
 import pytest
 
-from edge_autoglm import Bundle, export_model
+from edge_autoglm import Bundle, Runtime, export_model
 from edge_autoglm.bundle import EngineEntry
-from edge_autoglm.errors import ExportError, MissingDependency, UnknownArchitecture
+from edge_autoglm.device.accelerators import Accelerators, Gpu, GpuState
+from edge_autoglm.device.tensorrt_import import TensorRT
+from edge_autoglm.errors import ExportError, MissingDependency, SourceError, UnknownArchitecture
+from edge_autoglm.export import compiling
 from edge_autoglm.export.proof.against import verify_against
 from edge_autoglm.export.proof.figures import Proof
+from edge_autoglm.export.standard.lowering import LOWERINGS
 from tests.checkpoints import write_tiny_llama
 from tests.onnxruntime_versions import need_opset_24
 
@@ -63,7 +67,7 @@ def test_the_bundle_has_a_standard_graph_and_no_plan_where_none_is_wanted(checkp
     assert opsets == {"": 24}
 
 
-@pytest.mark.parametrize(("capacity", "columns"), [(None, 640), (127, 128), (128, 256), (512, 640)])
+@pytest.mark.parametrize(("capacity", "columns"), [(None, 640), (100, 256), (255, 256), (256, 384), (512, 640)])
 def test_the_cache_has_whole_pages_and_a_column_to_spare(
     checkpoint: Path, tmp_path: Path, capacity: int | None, columns: int
 ) -> None:
@@ -119,6 +123,8 @@ def test_an_engine_beyond_its_budget_is_refused(checkpoint: Path, tmp_path: Path
         ({"target": "ort", "capacity": 100}, "capacity is for the target tensorrt"),
         ({"target": "ort", "slots": 2}, "slots is for the target tensorrt"),
         ({"target": "ort", "compute_capabilities": ["8.9"]}, "compute_capabilities is for the target tensorrt"),
+        ({"lowering": "flat"}, "lowering 'flat' is not known. Use one of: native, decomposed."),
+        ({"target": "ort", "lowering": "native"}, "lowering is for the target tensorrt"),
         ({"target": "ort", "plan": False}, r"plan=False \(--no-plan\) is for the target tensorrt"),
     ],
 )
@@ -136,6 +142,36 @@ def test_a_missing_library_is_told_before_anything_is_read(without_tensorrt: Non
     for cure in ('pip install "edge-autoglm[tensorrt]"', "--no-plan", "edge-autoglm rebuild"):
         assert cure in caught.value.cure
     assert not list(tmp_path.iterdir())
+
+
+def test_a_library_that_is_too_old_for_the_native_graph_is_told_before_anything_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, gpu = TensorRT(None, "tensorrt", "10.3.0"), Gpu("Orin", 8 << 30, "8.7")
+    monkeypatch.setattr(compiling, "load_tensorrt", lambda: old)
+    monkeypatch.setattr(compiling, "detect_accelerators", lambda: Accelerators(GpuState.READY, (gpu,)))
+    with pytest.raises(ExportError, match=r"tensorrt 10\.3\.0 is too old .* --lowering decomposed") as caught:
+        export_model("nowhere.gguf", tmp_path / "out", target="tensorrt")
+    assert "--no-plan" in caught.value.cure
+    with pytest.raises(SourceError, match=r"nowhere\.gguf"):
+        export_model("nowhere.gguf", tmp_path / "out", target="tensorrt", lowering="decomposed")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_decomposed_graph_is_proven_and_answers_as_the_native_one(
+    opset_24: None, checkpoint: Path, tmp_path: Path
+) -> None:
+    answers = {}
+    for lowering in LOWERINGS:
+        bundle = export_model(checkpoint, tmp_path / lowering, "fp32", "tensorrt", plan=False, lowering=lowering)
+        proof = Proof.from_json(bundle.manifest.verification)
+        assert proof is not None
+        assert proof.within_budget
+        assert any("decomposed" in note for note in _engine(bundle).notes) == (lowering == "decomposed")
+        with Runtime.open(bundle.root, device="cpu") as runtime:
+            prompts = ["What is the capital of France?", "Say it again, and then once more."]
+            answers[lowering] = [runtime.generate(text, max_new_tokens=20).text for text in prompts]
+    assert answers["native"] == answers["decomposed"]
 
 
 def test_without_a_plan_no_library_is_needed(without_tensorrt: None, checkpoint: Path, tmp_path: Path) -> None:

@@ -13,18 +13,20 @@ from edge_autoglm.export.quantize.rows import dequantize_rows
 from edge_autoglm.export.standard.rounding import input_scale, int4_grid, round_rows
 from edge_autoglm.export.weights import Array, BlockWeights, Dense, Matrix, RowWeights
 
-_BLOCKS = {"int4": 64, "int4/32": 32}
-_SMALLEST_BLOCK = 32
-"""The scales of smaller ones take more than an eighth of what the levels do."""
+INT4_FORMS: tuple[FormName, ...] = ("int4", "int8")
+"""Among which the precision ``int4`` chooses."""
+_BLOCK = 64
+"""Of 4-bit weights. TensorRT has kernels for 64 and 128, by its documentation."""
 
 
 def store(weight: Array, form: FormName, inputs: InputStatistics) -> BlockWeights | RowWeights:
-    """Quantise ``[out, in]`` weights into a form; 4-bit ones whose columns no block divides get 8 bits."""
+    """Quantise ``[out, in]`` weights into a form; 4-bit ones whose columns do not divide into blocks get 8 bits."""
     if form == "w8a8":
         scale = input_scale(float(inputs.largest.max()), inputs.sample, weight)
         return replace(round_rows(weight), input_scale=scale)
-    block = 0 if form == "int8" else _dividing_block(weight.shape[1], _BLOCKS[form])
-    return quantize_gptq_with(weight, inputs.moments, 4, block, int4_grid) if block else round_rows(weight)
+    if form == "int8" or weight.shape[1] % _BLOCK:
+        return round_rows(weight)
+    return quantize_gptq_with(weight, inputs.moments, 4, _BLOCK, int4_grid)
 
 
 def dequantized(matrix: Matrix) -> Dense:
@@ -36,11 +38,3 @@ def dequantized(matrix: Matrix) -> Dense:
     if isinstance(matrix, RowWeights):
         return Dense(dequantize_rows(matrix))
     return Dense(np.concatenate([dequantized(part).values for part in matrix.parts]))
-
-
-def _dividing_block(columns: int, largest: int) -> int:
-    """The largest power of two up to ``largest`` that divides the columns; 0 where none from 32 on does."""
-    block = largest
-    while block >= _SMALLEST_BLOCK and columns % block:
-        block //= 2
-    return block if block >= _SMALLEST_BLOCK else 0

@@ -86,8 +86,8 @@ def _inputs(columns: int) -> tuple[Array, InputStatistics]:
     ("form", "columns", "bits"),
     [
         ("int4", 128, 4),
-        ("int4/32", 96, 4),
-        ("int4", 48, 8),
+        ("int4", 192, 4),
+        ("int4", 96, 8),
         ("int4", 50, 8),
         ("int8", 33, 8),
     ],
@@ -125,9 +125,9 @@ def test_fitting_leaves_less_error_in_the_product_than_rounding() -> None:
 
 
 def test_blocks_with_zero_points_are_refused() -> None:
-    x, inputs = _inputs(32)
-    matrix = store(np.ones((4, 32), dtype=np.float32), "int4/32", inputs)
+    x, inputs = _inputs(64)
+    matrix = store(np.ones((4, 64), dtype=np.float32), "int4", inputs)
     assert isinstance(matrix, BlockWeights)
-    shifted = BlockWeights(matrix.data, matrix.scales, np.zeros((4, 1), dtype=np.uint8), 4, 32, 32)
+    shifted = BlockWeights(matrix.data, matrix.scales, np.zeros((4, 1), dtype=np.uint8), 4, 64, 64)
     with pytest.raises(TypeError, match="symmetric"):
         _product(shifted, x)

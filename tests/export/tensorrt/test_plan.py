@@ -14,6 +14,7 @@ from edge_autoglm.device.tensorrt_log import tensorrt_log
 from edge_autoglm.errors import ExportError
 from edge_autoglm.export.standard.dialect import StandardDialect
 from edge_autoglm.export.tensorrt.inspect import PlanFigures
+from edge_autoglm.export.tensorrt.network import parse
 from edge_autoglm.runtime.engines.standard.sizes import StepSizes
 from tests.export.standard.graphs import write_graph
 from tests.export.tensorrt.builds import COLUMNS, SIZES, build, rtx, tiny_graph
@@ -201,9 +202,34 @@ def test_a_float32_cache_is_refused_before_the_build(tmp_path: Path) -> None:
         build(tiny_graph(tmp_path, "fp32"), tmp_path / "plan")
 
 
-def test_a_cache_that_is_not_updated_in_place_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match=r"does not update its cache past_key\.0 in place"):
-        build(tiny_graph(tmp_path, lowering="decomposed"), tmp_path / "plan")
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8", "w8a8", "int4"])
+def test_the_decomposed_graph_is_compiled_in_every_precision_and_leaves_its_cache_alone(
+    precision: str, tmp_path: Path
+) -> None:
+    config = CASES["llama"] | {"num_hidden_layers": 1, "hidden_size": 128, "head_dim": 32}
+    graph = write_graph(tmp_path / "standard.onnx", config, StandardDialect("decomposed", precision, COLUMNS))
+    build(graph, tmp_path / "plan")
+    assert len(bound(tmp_path / "plan")) == 2
+    for inputs, outputs in bound(tmp_path / "plan"):
+        assert outputs == {"logits", "new_key.0", "new_value.0"}
+        assert {"past_key.0", "past_value.0"} < inputs
+        assert not inputs & (outputs | {"write_indices"})
+
+
+def test_heads_for_which_attention_has_no_kernels_are_compiled_in_parts(tmp_path: Path) -> None:
+    config = CASES["llama-head8"] | {"num_hidden_layers": 1}
+    graph = write_graph(tmp_path / "narrow.onnx", config, StandardDialect("decomposed", "fp16", COLUMNS))
+    assert build(graph, tmp_path / "plan").compute_capabilities == ("8.9",)
+
+
+def test_a_library_without_the_native_layers_gets_the_cure(tmp_path: Path) -> None:
+    """TensorRT of JetPack 6: TensorRT-RTX stands in for its parser, which refuses another graph here."""
+    old = TensorRT(rtx().module, "tensorrt", "10.3.0")
+    (tmp_path / "model.onnx").write_bytes(b"what it cannot parse")
+    log = tensorrt_log(old)
+    with log.listening() as heard, pytest.raises(ExportError, match=r"tensorrt 10\.3\.0 cannot parse it") as raised:
+        parse(old, old.module.Builder(log.logger), tmp_path / "model.onnx", log.logger, heard)
+    assert "--lowering decomposed" in raised.value.cure
 
 
 def test_pages_that_do_not_divide_the_cache_are_refused(tmp_path: Path) -> None:

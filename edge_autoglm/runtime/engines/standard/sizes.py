@@ -26,11 +26,12 @@ class StepSizes:
     head_rows: int = 32
 
     def columns(self, capacity: int) -> int:
-        """Columns of the graph's KV cache for a capacity in tokens: whole pages, and one column to spare.
+        """Columns of the graph's KV cache for a capacity in tokens: whole pages, two at least, and a column to spare.
 
-        The last column is where rows write that only run along in a decode step.
+        The last column is where rows write that only run along in a decode step. With two pages, a plan whose profiles
+        begin at half of the columns still reads the tokens of a page.
         """
-        return -(-(capacity + 1) // self.page) * self.page
+        return max(-(-(capacity + 1) // self.page), 2) * self.page
 
     def live_lengths(self, columns: int) -> tuple[int, ...]:
         """Buckets of live length: doubling from two pages, up to all columns."""
