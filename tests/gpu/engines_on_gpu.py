@@ -21,13 +21,23 @@ from tests.export.standard.graphs import write_standard
 from tests.onnxruntime_versions import need_cuda
 from tests.runtime.engines.standard.engines_for_tests import COLUMNS, SIZES
 
-KINDS = ("tensorrt-fp16", "tensorrt-int8", "tensorrt-w8a8", "tensorrt-int4", "cuda-fp16", "cuda-int8")
-"""Where an engine runs, and the precision of its graph."""
+KINDS = (
+    "tensorrt-fp16",
+    "tensorrt-int8",
+    "tensorrt-w8a8",
+    "tensorrt-int4",
+    "tensorrt-decomposed-fp16",
+    "cuda-fp16",
+    "cuda-int8",
+    "cuda-decomposed-fp16",
+)
+"""Where an engine runs, and the precision of its graph; of the native lowering where none is named."""
 
 
-def write_graph(folder: Path, precision: str) -> Path:
-    """The native standard graph of the tiny Llama, whether or not the ONNX Runtime at hand knows it."""
-    dialect = StandardDialect("native", precision, COLUMNS)
+def write_graph(folder: Path, kind: str) -> Path:
+    """A standard graph of the tiny Llama, whether or not the ONNX Runtime at hand knows it."""
+    lowering, _, precision = kind.rpartition("-")
+    dialect = StandardDialect("decomposed" if lowering else "native", precision, COLUMNS)
     return write_standard(folder / "standard.onnx", write_tiny_llama(folder / "checkpoint"), dialect)
 
 

@@ -18,14 +18,14 @@ pytestmark = pytest.mark.gpu
 
 @pytest.fixture(scope="session")
 def graph(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Of a precision, written once."""
-    return cache(lambda precision: write_graph(tmp_path_factory.mktemp(precision), precision))
+    """Of a kind, written once."""
+    return cache(lambda kind: write_graph(tmp_path_factory.mktemp(kind), kind))
 
 
 @pytest.fixture(scope="session")
 def plan(graph: Callable[[str], Path]) -> Callable[[str], tuple[Path, PlanEntry]]:
-    """Of a precision, built once."""
-    return cache(lambda precision: build_here(graph(precision)))
+    """Of a kind, built once."""
+    return cache(lambda kind: build_here(graph(kind)))
 
 
 @pytest.fixture(params=KINDS)
@@ -35,14 +35,14 @@ def engine_factory(
     plan: Callable[[str], tuple[Path, PlanEntry]],
 ) -> Iterator[Callable[..., StandardEngine]]:
     """Engines of one kind; closes what it made."""
-    where, precision = request.param.split("-")
+    where, _, kind = request.param.partition("-")
     made: list[StandardEngine] = []
 
     def make(slots: int = 4, capacity: int = 64) -> StandardEngine:
         opened = (
-            open_on_tensorrt(plan(precision), slots, capacity)
+            open_on_tensorrt(plan(kind), slots, capacity)
             if where == "tensorrt"
-            else open_on_cuda(graph(precision), slots, capacity)
+            else open_on_cuda(graph(kind), slots, capacity)
         )
         made.append(opened)
         return opened

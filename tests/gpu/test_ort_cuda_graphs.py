@@ -22,7 +22,7 @@ LENGTHS = (20, 5, 50, 100)
 """Of prompts: of one page and of several, in each live length."""
 
 
-@pytest.fixture(params=["fp16", "int8"])
+@pytest.fixture(params=["fp16", "int8", "decomposed-fp16"])
 def graph(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return write_graph(tmp_path, request.param)
 
