@@ -63,6 +63,10 @@ class PlanFolder:
         """What TensorRT has learnt of this GPU's kernels; makes the next build shorter."""
         return self.root / "timing.cache"
 
+    def kernels(self, sha256: str) -> Path:
+        """What TensorRT-RTX compiles on this device for the plan of a checksum."""
+        return self.root / f"{sha256[:_DIGITS]}.kernels"
+
     def names(self) -> list[str]:
         """Of the plans, sorted; some may be damaged."""
         return sorted(path.stem for path in self.root.glob("*.json"))
@@ -141,6 +145,7 @@ class PlanFolder:
             if other.name != path:
                 with suppress(OSError):  # Windows deletes no file that is open
                     other.unlink()
+                    self.kernels(other.stem[-_DIGITS:]).unlink(missing_ok=True)
         return plan
 
     def _about(self, name: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edge_autoglm.bundle.plan_folder import PlanFolder
 from edge_autoglm.device.cpu import cpu_identity
 from edge_autoglm.device.placement import Placement
 from edge_autoglm.errors import MissingDependency
@@ -67,7 +68,9 @@ def _backend(choice: DeviceChoice, threads: int) -> Backend:
     if choice.plan is not None:
         from edge_autoglm.runtime.engines.tensorrt.backend import TensorRTBackend
 
-        return TensorRTBackend.load(choice.plan.open(), choice.plan.entry)
+        plan = choice.plan
+        kernels = PlanFolder.of(choice.bundle.fingerprint).kernels(plan.sha256)
+        return TensorRTBackend.load(plan.open(), plan.entry, kernels=kernels)
     try:
         from edge_autoglm.runtime.engines.standard.ort_backend import OrtBackend
     except ImportError as error:

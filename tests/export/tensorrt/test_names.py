@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import edge_autoglm
+from tests.export.tensorrt.names.read_bindings import CLASSES as NAMED
 from tests.export.tensorrt.names.read_bindings import ENUMERATIONS, MODULE, names_of
 
 PACKAGE = Path(edge_autoglm.__file__).parent
@@ -34,6 +35,7 @@ CLASSES = {
     "tensor": ("ITensor",),
     "added": ("IOptimizationProfile",),
     "runtime": ("Runtime",),
+    "runtime_cache": ("IRuntimeCache",),
     "engine": ("ICudaEngine",),
     "context": ("IExecutionContext",),
     "get_error": ("ParserError",),
@@ -90,8 +92,8 @@ def _names(library: str) -> dict[str, list[str]]:
 
 
 def _has(names: dict[str, list[str]], owners: tuple[str, ...], name: str) -> bool:
-    if owners[0] in ENUMERATIONS and owners[0] not in names[MODULE]:
-        return True  # what the library lacks is the enumeration itself
+    if owners[0] in (*NAMED, *ENUMERATIONS) and owners[0] not in names[MODULE]:
+        return True  # what the library lacks is the class itself
     return any(name in names.get(owner, ()) for owner in owners)
 
 

@@ -40,12 +40,13 @@ class TensorRTBackend:
         self._graphs = Graphs(cudart, self._contexts.stream)
 
     @classmethod
-    def load(cls, plan: Path, entry: PlanEntry, *, device: int = 0) -> TensorRTBackend:
+    def load(cls, plan: Path, entry: PlanEntry, *, kernels: Path | None = None, device: int = 0) -> TensorRTBackend:
         """Open a plan.
 
         Args:
             plan: The file, its content checked.
             entry: What it is for.
+            kernels: Where TensorRT-RTX keeps what it compiles for the GPU; ``None`` for nowhere.
             device: Number of the GPU.
 
         Raises:
@@ -57,7 +58,7 @@ class TensorRTBackend:
         cudart = Cudart(device)
         cudart.make_current()
         sizes = StepSizes(rows=entry.rows, page=entry.page, head_rows=entry.head_rows)
-        return cls(LoadedPlan(plan, library), sizes, cudart)
+        return cls(LoadedPlan(plan, library, kernels), sizes, cudart)
 
     @property
     def facts(self) -> GraphFacts:

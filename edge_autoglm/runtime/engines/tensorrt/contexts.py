@@ -73,6 +73,10 @@ class Contexts:
         self._cudart.synchronize(self.stream)
         return host.copy()
 
+    def note_first_run(self) -> None:
+        """A step has run for the first time: there may be kernels that were compiled for it."""
+        self._plan.keep_kernels()
+
     def close(self) -> None:
         """Free all of it. Idempotent."""
         self._contexts.clear()

@@ -16,6 +16,7 @@ from edge_autoglm.errors import EngineError
 from edge_autoglm.runtime.engines.standard.backend import GraphFacts
 from edge_autoglm.runtime.engines.standard.sizes import StepShape
 from edge_autoglm.runtime.engines.standard.steps import by_name, cache_names, empty_inputs
+from edge_autoglm.runtime.engines.tensorrt.kernels import CompiledKernels
 
 _PREFILL, _DECODE = 0, 1
 """Optimisation profiles of a plan."""
@@ -33,6 +34,7 @@ class LoadedPlan:
     Args:
         file: Of the plan.
         library: The one that built it.
+        kernels: Where TensorRT-RTX keeps what it compiles for the GPU; ``None`` for nowhere.
 
     Attributes:
         facts: Of the graph.
@@ -43,7 +45,7 @@ class LoadedPlan:
         EngineError: TensorRT does not open it, or it is not the plan of a standard graph.
     """
 
-    def __init__(self, file: Path, library: TensorRT) -> None:
+    def __init__(self, file: Path, library: TensorRT, kernels: Path | None = None) -> None:
         self._file = file
         self._library = library
         self._log = tensorrt_log(library)
@@ -53,8 +55,8 @@ class LoadedPlan:
         self.cache = self._read_cache(in_place)
         self.facts = self._read_facts(in_place)
         self.scratch_bytes = int(self._engine.device_memory_size_v2)
-        self._compiled: Any = None
-        self._config = self._runtime_config()
+        self._compiled: CompiledKernels | None = None
+        self._config = self._runtime_config(kernels)
 
     def context(self, shape: StepShape, stream: int) -> Any:
         """An ``IExecutionContext`` for steps of one shape; it lacks scratch memory and the addresses of its tensors.
@@ -96,6 +98,11 @@ class LoadedPlan:
             enqueued = context.execute_async_v3(stream)
         if not enqueued:
             raise self._error("a step fails", heard.errors)
+
+    def keep_kernels(self) -> None:
+        """Keep what was compiled so far for other processes; after the first run of a shape there is more."""
+        if self._compiled is not None:
+            self._compiled.keep()
 
     def close(self) -> None:
         """Free the weights, once no context is left. Idempotent."""
@@ -142,7 +149,7 @@ class LoadedPlan:
         dtype: np.dtype[Any] = np.dtype(self._library.module.nptype(self._engine.get_tensor_dtype(name)))
         return dtype
 
-    def _runtime_config(self) -> Any:
+    def _runtime_config(self, kernels: Path | None) -> Any:
         """What `create_execution_context` takes."""
         trt = self._library.module
         unallocated = trt.ExecutionContextAllocationStrategy.USER_MANAGED
@@ -154,8 +161,9 @@ class LoadedPlan:
             # By default kernels are compiled for a new shape in the background, and take over from others in the middle
             # of the work: a token's bits would depend on when it is computed. Nor could they be captured in a graph.
             config.dynamic_shapes_kernel_specialization_strategy = trt.DynamicShapesKernelSpecializationStrategy.EAGER
-            self._compiled = config.create_runtime_cache()
-            config.set_runtime_cache(self._compiled)  # contexts share what was compiled for one of them
+            runtime_cache = config.create_runtime_cache()
+            config.set_runtime_cache(runtime_cache)  # contexts share what was compiled for one of them
+            self._compiled = None if kernels is None else CompiledKernels(runtime_cache, kernels)
         return config
 
     def _error(self, cause: str, said: Sequence[str]) -> EngineError:

@@ -35,6 +35,7 @@ class TensorRTStep:
         self._first_row = first_row
         self._inputs = inputs
         self._graph: int | None = None
+        self._has_run = False
         with contexts.turn:
             self._context = contexts.of(shape)
 
@@ -53,6 +54,9 @@ class TensorRTStep:
                 self._graphs.launch(self._graph)
             self._context.enqueue_put(self._kv, self._first_row, self._inputs.write_indices.tolist())
             logits = self._contexts.logits(wanted)
+            if not self._has_run:
+                self._has_run = True
+                self._contexts.note_first_run()
             if self._graph is None:  # the context is as it was in the run
                 self._graph = self._graphs.capture(self._enqueue)
         return logits

@@ -31,6 +31,7 @@ CLASSES = (
     "ILayer",
     "INetworkDefinition",
     "IOptimizationProfile",
+    "IRuntimeCache",
     "IRuntimeConfig",
     "ITensor",
     "ITimingCache",

@@ -26,11 +26,16 @@ def record() -> Record:
 def open_backend(record: Record, tmp_path: Path) -> OpenBackend:
     """Opens a plan of a graph."""
 
-    def make(graph: Graph | None = None, name: str = "tensorrt_rtx", version: str = VERSION) -> TensorRTBackend:
+    def make(
+        graph: Graph | None = None,
+        name: str = "tensorrt_rtx",
+        version: str = VERSION,
+        kernels: Path | None = None,
+    ) -> TensorRTBackend:
         described = graph or Graph()
         file = tmp_path / "model.plan"
         file.write_bytes(described.plan())
-        plan = LoadedPlan(file, recording_library(record, name, version))
+        plan = LoadedPlan(file, recording_library(record, name, version), kernels)
         return TensorRTBackend(plan, described.sizes, Cudart(0, record.cudart))
 
     return make

@@ -291,7 +291,25 @@ class RtxRuntimeConfig(IRuntimeConfig):
 
 
 class IRuntimeCache:
-    __slots__ = ()
+    """Holds a line for each shape that was run."""
+
+    __slots__ = ("_kernels",)
+
+    def __init__(self) -> None:
+        self._kernels: list[str] = []
+
+    def _compile(self, shape: str) -> None:
+        if shape not in self._kernels:
+            self._kernels.append(shape)
+
+    def serialize(self) -> bytes:
+        return "\n".join(self._kernels).encode()
+
+    def deserialize(self, blob: bytes) -> bool:
+        if blob.startswith(b"of another GPU"):
+            return False
+        self._kernels = blob.decode().split("\n")
+        return True
 
 
 class IExecutionContext:
@@ -355,6 +373,8 @@ class IExecutionContext:
         if refused & self._trt._record.refuse or self._addresses.keys() != expected:
             self._logger.log(Severity.ERROR, "cannot execute")
             return False
+        if isinstance(self._config, RtxRuntimeConfig) and self._config._cache is not None:
+            self._config._cache._compile(str(self._shapes["attn_mask"]))
         work = self._work(self._profile or 0, dict(self._shapes), dict(self._addresses), capturing)
         return self._trt._record.cudart.enqueue(stream_handle, work) == 0
 
