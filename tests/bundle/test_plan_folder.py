@@ -59,9 +59,12 @@ def test_checking_a_plan_is_told_in_bytes(folder: PlanFolder) -> None:
 
 def test_a_new_plan_for_the_same_gpus_takes_the_old_ones_place(folder: PlanFolder) -> None:
     old = folder.keep(writing(b"old"))
+    folder.kernels(old.sha256).write_bytes(b"compiled from it")
+    others = folder.kernels("f" * 64)
+    others.write_bytes(b"compiled from the bundle's own plan")
     new = folder.keep(writing(b"newer"))
     assert folder.read(NAME) == new != old
-    assert sorted(tree(folder.root)) == sorted([f"{NAME}.json", new.entry.path])
+    assert sorted(tree(folder.root)) == sorted([f"{NAME}.json", new.entry.path, others.name])
 
 
 def test_plans_of_other_gpus_and_versions_stay(folder: PlanFolder) -> None:

@@ -13,10 +13,13 @@ from edge_autoglm.bundle.plan_folder import PlanFolder, RebuiltPlan
 from edge_autoglm.device.accelerators import Accelerators, Gpu, GpuState
 from edge_autoglm.device.gpu_facts import GpuFacts
 from edge_autoglm.device.tensorrt_import import TensorRT, platform_name
-from edge_autoglm.errors import BundleError, DeviceUnavailable, MissingDependency
+from edge_autoglm.errors import BundleError, DeviceUnavailable, EngineError, MissingDependency
+from edge_autoglm.facade.config import RuntimeConfig
 from edge_autoglm.facade.device_choice import DeviceChoice, choose, order_of
+from edge_autoglm.facade.engines import load_engine
 from edge_autoglm.facade.plans import plans_of
 from edge_autoglm.runtime.engines.standard.sizes import StepSizes
+from edge_autoglm.runtime.engines.tensorrt.backend import TensorRTBackend
 from tests.bundle.samples import CONTENTS, ENGINE, FACTS, PLAN, stage
 from tests.device.hosts import CPU_BUILD, GPU_BUILD
 
@@ -262,6 +265,24 @@ def test_libraries_are_imported_where_there_is_a_gpu_and_a_plan_for_them_only(tm
     assert asked == []
     choose(planned, "tensorrt", lambda: facts)
     assert asked == ["tensorrt_rtx"]
+
+
+def test_what_is_compiled_for_a_plan_is_kept_beside_rebuilt_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[tuple[Path, PlanEntry, Path | None]] = []
+
+    def load(plan: Path, entry: PlanEntry, *, kernels: Path | None = None) -> None:
+        given.append((plan, entry, kernels))
+        raise EngineError("there is no GPU", "Use one.")
+
+    monkeypatch.setattr(TensorRTBackend, "load", load)
+    bundle = bundle_of(tmp_path, replace(STANDARD, plans=(FITTING,)))
+    with pytest.raises(EngineError):
+        load_engine(choose(bundle, "tensorrt", lambda: WELL), 1, RuntimeConfig(), None)
+    [sha256] = [file.sha256 for file in bundle.manifest.files if file.path == PLAN.path]
+    kernels = PlanFolder.of(bundle.fingerprint).root / f"{sha256[:8]}.kernels"
+    assert given == [(bundle.root / PLAN.path, FITTING, kernels)]
 
 
 def test_the_kv_of_each_place_goes_by_a_name_of_its_own(tmp_path: Path) -> None:
