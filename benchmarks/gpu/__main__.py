@@ -97,20 +97,21 @@ def run_command(
 @click.option("--records", type=_FOLDER, default=record.FOLDER, help="Folder for the record.")
 def plans_command(bundles: tuple[Path, ...], capability: str, records: Path) -> None:
     """Compile BUNDLES with the TensorRT that is here, and write times and sizes; TensorRT-RTX needs no GPU for it."""
-    from benchmarks.gpu.plans import compiled
+    from benchmarks.gpu.plans import compiled, lowering_of
 
     figures = {}
     try:
         for path in bundles:
             bundle = Bundle.open(path)
-            name = f"{bundle.manifest.model.name} {bundle.engine('standard').precision}"
+            model, precision = bundle.manifest.model.name, bundle.engine("standard").precision
+            name = " ".join([model, precision, *{lowering_of(bundle)} - {"native"}])
             with progress_bars() as progress:
                 figures[name] = compiled(bundle, capability, progress)
             click.echo(f"{name}: {figures[name]}")
     except EdgeAutoGLMError as error:
         raise click.ClickException(str(error)) from error
     seconds = {name: [found["seconds"]] for name, found in figures.items()}
-    click.echo(f"record: {record.write('gpu_plans', {'sizes': 'usual'}, seconds, figures, records)}")
+    click.echo(f"record: {record.write('tensorrt_plans', {'sizes': 'usual'}, seconds, figures, records)}")
 
 
 @main.command("page")
