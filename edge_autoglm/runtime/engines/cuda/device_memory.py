@@ -14,6 +14,9 @@ from edge_autoglm.errors import EngineError
 from edge_autoglm.runtime.engine import KVArray
 from edge_autoglm.runtime.engines.cuda.cudart import Cudart, Direction, Pitched
 
+_ALIGNMENT = 256
+"""Of what is allocated, and of a tensor's first byte."""
+
 
 class DeviceMemory:
     """Memory of one device, and copies to, from and within it. Thread-safe.
@@ -119,6 +122,14 @@ class DeviceKVArray:
         host: npt.NDArray[Any] = np.empty(self.shape, self.dtype)
         self._memory.fetch(self._buffer, host)
         return host if dtype is None else host.astype(dtype, copy=False)
+
+
+def aligned_kv(memory: DeviceMemory, shape: tuple[int, int, int, int, int], dtype: np.dtype[Any]) -> DeviceKV:
+    """As `DeviceKV`, with as many more slots as it takes for each plane to begin where TensorRT wants a tensor to."""
+    planes, slots, heads, columns, head_dim = shape
+    slot_bytes = heads * columns * head_dim * dtype.itemsize
+    slots += -slots % (_ALIGNMENT // math.gcd(slot_bytes, _ALIGNMENT))
+    return DeviceKV(memory, (planes, slots, heads, columns, head_dim), dtype)
 
 
 class DeviceKV:

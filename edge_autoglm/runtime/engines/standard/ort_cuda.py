@@ -21,7 +21,7 @@ import onnxruntime as ort
 from edge_autoglm.errors import MissingDependency
 from edge_autoglm.runtime.engine import KVArray, Logits
 from edge_autoglm.runtime.engines.cuda.cudart import Cudart, Direction
-from edge_autoglm.runtime.engines.cuda.device_memory import DeviceBuffer, DeviceKV, DeviceMemory
+from edge_autoglm.runtime.engines.cuda.device_memory import DeviceBuffer, DeviceKV, DeviceMemory, aligned_kv
 from edge_autoglm.runtime.engines.standard.backend import GraphFacts, StepInputs
 from edge_autoglm.runtime.engines.standard.ort_cuda_session import CudaSession
 from edge_autoglm.runtime.engines.standard.ort_session import CPU, nodes_on, open_session
@@ -116,7 +116,8 @@ class CudaKV:
         self._stream = cudart.stream()
         weakref.finalize(self, cudart.destroy_stream, self._stream).atexit = False
         self._facts = facts
-        self._kv = self._cache_of(slots, facts.columns)
+        planes = (2 * facts.layers, slots, facts.kv_heads, facts.columns, facts.head_dim)
+        self._kv = DeviceKV(self._memory, planes, facts.kv_dtype)
         # One step runs at a time: those of one shape share their inputs and what is new, all of them the logits.
         self._inputs: dict[StepShape, tuple[StepInputs, dict[str, Mirror]]] = {}
         self._new: dict[StepShape, DeviceKV] = {}
@@ -130,7 +131,8 @@ class CudaKV:
             arrays = by_name(inputs, facts.in_place)
             self._inputs[shape] = inputs, {name: self._mirror(array) for name, array in arrays.items()}
             if not facts.in_place:
-                self._new[shape] = self._cache_of(shape.rows, shape.tokens)
+                rows = (2 * facts.layers, shape.rows, facts.kv_heads, shape.tokens, facts.head_dim)
+                self._new[shape] = aligned_kv(self._memory, rows, facts.kv_dtype)
         (inputs, mirrors), new = self._inputs[shape], self._new.get(shape)
         binding = self._session.session.io_binding()
         for plane, (past, present) in enumerate(cache_names(facts.layers, facts.in_place)):
@@ -158,11 +160,6 @@ class CudaKV:
         self._inputs.clear()
         self._new.clear()
         self._kv.free()
-
-    def _cache_of(self, slots: int, columns: int) -> DeviceKV:
-        facts = self._facts
-        shape = (2 * facts.layers, slots, facts.kv_heads, columns, facts.head_dim)
-        return DeviceKV(self._memory, shape, facts.kv_dtype)
 
     def _put(self, first_row: int, inputs: StepInputs, new: DeviceKV) -> None:
         self._kv.enqueue_put(first_row, inputs.write_indices.tolist(), new, self._stream)

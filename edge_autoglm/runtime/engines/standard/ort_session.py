@@ -56,12 +56,11 @@ def loading_error(graph: Path, reason: str) -> EdgeAutoGLMError:
 
 def graph_facts(session: ort.InferenceSession) -> GraphFacts:
     """Read from the inputs and outputs of the graph."""
-    names = [value.name for value in session.get_inputs()]
     keys = [value for value in session.get_inputs() if value.name.startswith("past_key.")]
     _, kv_heads, columns, head_dim = keys[0].shape
     logits = next(value for value in session.get_outputs() if value.name == "logits")
     dtype = np.dtype(_CACHE_TYPES[keys[0].type])
-    in_place = "write_indices" in names
+    in_place = any(value.name == "write_indices" for value in session.get_inputs())
     return GraphFacts(len(keys), kv_heads, head_dim, columns, dtype, logits.shape[1], in_place)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from edge_autoglm.runtime.engine import Logits
 from edge_autoglm.runtime.engines.cuda.cudart import Cudart, Direction
-from edge_autoglm.runtime.engines.cuda.device_memory import DeviceBuffer, DeviceKV, DeviceMemory
+from edge_autoglm.runtime.engines.cuda.device_memory import DeviceBuffer, DeviceKV, DeviceMemory, aligned_kv
 from edge_autoglm.runtime.engines.standard.backend import StepInputs
 from edge_autoglm.runtime.engines.standard.sizes import StepShape
 from edge_autoglm.runtime.engines.standard.steps import by_name, empty_inputs
@@ -104,7 +104,7 @@ class StepContext:
         self._new: DeviceKV | None = None
         if not facts.in_place:
             rows = (2 * facts.layers, shape.rows, facts.kv_heads, shape.tokens, facts.head_dim)
-            self._new = DeviceKV(memory, rows, facts.kv_dtype)
+            self._new = aligned_kv(memory, rows, facts.kv_dtype)
 
     def point_at(self, kv: DeviceKV, first_row: int) -> None:
         """Let the next steps read these rows, and write them where the plan updates its cache."""

@@ -327,6 +327,21 @@ def test_the_engine_over_it(open_backend: OpenBackend, record: Record, graph: Gr
     assert not record.cudart.graphs
 
 
+@pytest.mark.parametrize(
+    "graph", [Graph(in_place=False, kv_heads=1, head_dim=8), Graph(in_place=False, head_dim=80, rows=1)]
+)
+def test_what_a_plan_gives_begins_where_tensorrt_wants_a_tensor_to(
+    open_backend: OpenBackend, record: Record, graph: Graph
+) -> None:
+    """The double refuses addresses that do not; a decode step of these gives 64 and 320 bytes a layer."""
+    kv = open_backend(graph).kv(4)
+    step = kv.bind(0, StepShape(graph.rows, 1, 256, graph.rows))
+    step.inputs.input_ids[:, 0] = np.arange(1, graph.rows + 1)
+    step.run(1)
+    for row in range(graph.rows):
+        assert (np.asarray(kv.copy_out(row, 0, 1)[0]) == row + 1).all()
+
+
 @pytest.mark.parametrize("captures_fail", [False, True])
 def test_what_a_plan_gives_is_put_into_the_rows_of_the_step(
     open_backend: OpenBackend, record: Record, captures_fail: bool
