@@ -2,7 +2,8 @@
 
     python -m benchmarks.agreement BUNDLE REFERENCE [--device cuda] [--prompts 300] [--new-tokens 24]
 
-For an engine in float16 on a GPU beside the one in float32 on the CPU; the prompts are those of ``exactness``.
+For an engine in float16 on a GPU beside the one in float32 on the CPU; the prompts are those of ``exactness``. The record
+has the name of BUNDLE's folder.
 """
 
 from __future__ import annotations
@@ -53,8 +54,9 @@ def main(bundle: Path, reference: Path, device: str, count: int, new_tokens: int
     expected, beside = answers(reference, "cpu", texts, new_tokens)
     figures = {**compared(found, expected), "place": str(place), "reference": str(beside)}
     entry = Bundle.open(bundle, verify=False).manifest.engines[0]
-    config = {"precision": entry.precision, "kind": entry.kind, "new_tokens": new_tokens}
-    path = record.write(f"agreement_{entry.precision}_{place.device}", config, {}, figures, records)
+    config = {"precision": entry.precision, "kv": entry.kv_type, "kind": entry.kind, "new_tokens": new_tokens}
+    config["notes"] = list(entry.notes)
+    path = record.write(f"agreement_{bundle.name}_{place.device}", config, {}, figures, records)
     click.echo(f"{figures['equal']} of {count} answers are equal, on {place}; record: {path}")
 
 
