@@ -2,8 +2,8 @@
 
     python -m benchmarks.agreement BUNDLE REFERENCE [--device cuda] [--prompts 300] [--new-tokens 24]
 
-For an engine in float16 on a GPU beside the one in float32 on the CPU; the prompts are those of ``exactness``. The record
-has the name of BUNDLE's folder.
+For an engine in float16 on a GPU beside the one in float32 on the CPU; the prompts are those of ``exactness``. The
+record has the name of BUNDLE's folder.
 """
 
 from __future__ import annotations

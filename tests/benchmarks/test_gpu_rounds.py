@@ -115,8 +115,8 @@ def test_a_campaign_leaves_every_sample_the_tokens_and_why_somebody_is_missing(b
 
 
 def test_a_bundle_whose_slots_are_too_small_says_how_to_export_it(bundle: Bundle, tmp_path: Path) -> None:
-    with pytest.raises(PeerFailure, match=r"a slot holds 127 tokens: export with --capacity 144"):
-        measure(campaign(bundle, tmp_path, (on_cpu(bundle, "edge"),), (Case(140),)), None, Console(quiet=True))
+    with pytest.raises(PeerFailure, match=r"a slot holds 255 tokens: export with --capacity 264"):
+        measure(campaign(bundle, tmp_path, (on_cpu(bundle, "edge"),), (Case(260),)), None, Console(quiet=True))
     assert list(tmp_path.iterdir()) == []
 
 

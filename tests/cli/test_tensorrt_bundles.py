@@ -48,7 +48,7 @@ def test_a_graph_is_exported_proven_and_proven_again(checkpoint: Path, tmp_path:
     figures = _figures(file)
     assert figures["notes"] == ["the figures of the proof are of this graph, run by ONNX Runtime on a CPU"]
     assert (figures["kv"], figures["plans"]) == ("fp16", [])
-    assert figures["verification"]["window_tokens"] == 127
+    assert figures["verification"]["window_tokens"] == 255
     assert "standard" in _run("inspect", out)
     assert "measured now" in _run("verify", out, "--against", checkpoint, "--json", file)
     assert _figures(file)["against"]["kl"] == figures["verification"]["kl"]
