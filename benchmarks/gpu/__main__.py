@@ -16,7 +16,7 @@ import click
 from rich.console import Console
 
 from benchmarks import record
-from benchmarks.gpu.lineup import DEVICES, KINDS, entries
+from benchmarks.gpu.lineup import DEVICES, KINDS, entries, form_of
 from benchmarks.gpu.page import write_page
 from benchmarks.gpu.rounds import cases
 from benchmarks.gpu.run import Campaign, measure
@@ -97,14 +97,13 @@ def run_command(
 @click.option("--records", type=_FOLDER, default=record.FOLDER, help="Folder for the record.")
 def plans_command(bundles: tuple[Path, ...], capability: str, records: Path) -> None:
     """Compile BUNDLES with the TensorRT that is here, and write times and sizes; TensorRT-RTX needs no GPU for it."""
-    from benchmarks.gpu.plans import compiled, lowering_of
+    from benchmarks.gpu.plans import compiled
 
     figures = {}
     try:
         for path in bundles:
             bundle = Bundle.open(path)
-            model, precision = bundle.manifest.model.name, bundle.engine("standard").precision
-            name = " ".join([model, precision, *{lowering_of(bundle)} - {"native"}])
+            name = f"{bundle.manifest.model.name} {form_of(bundle)}"
             with progress_bars() as progress:
                 figures[name] = compiled(bundle, capability, progress)
             click.echo(f"{name}: {figures[name]}")

@@ -16,6 +16,16 @@ _ENGINE, _TORCH, _GENAI = KINDS
 _BITS = {"fp32": 32, "fp16": 16, "int8": 8, "w8a8": 8, "int4": 4}
 
 
+def form_of(bundle: Bundle) -> str:
+    """Precision of a bundle's graph, and its lowering unless that is native."""
+    import onnx
+
+    entry = bundle.engine(STANDARD)
+    graph = onnx.load(bundle.path(entry.graph), load_external_data=False).graph
+    is_native = any(value.name == "write_indices" for value in graph.input)
+    return entry.precision if is_native else f"{entry.precision} decomposed"
+
+
 def entries(
     bundles: Sequence[Bundle], devices: Sequence[str], checkpoint: Path | None, genai: Path | None
 ) -> Iterator[Entry]:
@@ -30,7 +40,7 @@ def entries(
     for bundle in bundles:
         precision = bundle.engine(STANDARD).precision
         for device in devices:
-            name = f"{OWN} {device} {precision}"
+            name = f"{OWN} {device} {form_of(bundle)}"
             yield Entry(name, _ENGINE, str(bundle.root.resolve()), _BITS[precision], {"device": device})
     if checkpoint is not None:
         for name, graph in (("torch eager", False), ("torch graph", True)):

@@ -14,7 +14,6 @@ from typing import Any
 from edge_autoglm import Bundle
 from edge_autoglm.device.tensorrt_import import load_tensorrt
 from edge_autoglm.device.tensorrt_log import tensorrt_log
-from edge_autoglm.export.standard.lowering import LoweringName
 from edge_autoglm.export.tensorrt.inspect import PlanFigures
 from edge_autoglm.export.tensorrt.plan import build_plan
 from edge_autoglm.runtime.engines.standard.sizes import StepSizes
@@ -58,14 +57,6 @@ def compiled(bundle: Bundle, capability: str, progress: Progress) -> dict[str, A
         "weights_to_nominal": None if told.weights is None else told.weights / nominal,
         "scratch_bytes": list(told.scratch),
     }
-
-
-def lowering_of(bundle: Bundle) -> LoweringName:
-    """Of its graph: the native one takes the columns of the cache that it is to write."""
-    import onnx
-
-    graph = onnx.load(bundle.path(bundle.engine("standard").graph), load_external_data=False).graph
-    return "native" if any(entry.name == "write_indices" for entry in graph.input) else "decomposed"
 
 
 def nominal_bytes(graph: Path) -> int:

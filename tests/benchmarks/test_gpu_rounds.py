@@ -114,6 +114,12 @@ def test_a_campaign_leaves_every_sample_the_tokens_and_why_somebody_is_missing(b
     assert str(tmp_path) not in path.read_text()
 
 
+def test_bundles_of_the_other_lowering_go_by_it(tmp_path: Path) -> None:
+    source = write_tiny_llama(tmp_path / "hf")
+    other = export_model(source, tmp_path / "other", "fp16", "tensorrt", proof=False, plan=False, lowering="decomposed")
+    assert [entry.name for entry in entries([other], ["cuda"], None, None)] == ["edge cuda fp16 decomposed"]
+
+
 def test_a_bundle_whose_slots_are_too_small_says_how_to_export_it(bundle: Bundle, tmp_path: Path) -> None:
     with pytest.raises(PeerFailure, match=r"a slot holds 255 tokens: export with --capacity 264"):
         measure(campaign(bundle, tmp_path, (on_cpu(bundle, "edge"),), (Case(260),)), None, Console(quiet=True))
