@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.runtime.engines.cuda.recording_cudart import RecordingCudart
 from tests.runtime.engines.tensorrt import recording_tensorrt as double
+
+NAMES = Path(__file__).parents[3] / "export" / "tensorrt" / "names"
 
 real: Any = pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed")
 
@@ -31,6 +35,12 @@ def test_classes(ours: type, theirs: str) -> None:
     instance = ours.__new__(ours)
     with pytest.raises(AttributeError):
         instance.something_else = 1  # type: ignore[attr-defined]
+
+
+def test_the_engine_of_an_old_tensorrt() -> None:
+    theirs = json.loads((NAMES / f"tensorrt-{double.OLD_VERSION}.json").read_text("utf-8"))["ICudaEngine"]
+    assert _public(double.OldCudaEngine) <= set(theirs)
+    assert not {"create_runtime_config", "get_aliased_input_tensor"} & set(theirs)
 
 
 @pytest.mark.parametrize(
