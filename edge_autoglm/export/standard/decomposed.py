@@ -70,7 +70,24 @@ class DecomposedLowering:
         op, output = self._builder.op, f"new_{cache.place}"
         self._builder.output(output, self._graph.product_type, ["B", self._spec.kv_heads, "S", self._spec.head_dim])
         op("Identity", output, [new])
-        return op("ScatterElements", f"{cache.place}.live", [live(cache.past), self._columns(), new], axis=2)
+        waiting = self._after(f"{cache.place}.waiting", live(cache.past), new)
+        return op("ScatterElements", f"{cache.place}.live", [waiting, self._columns(), new], axis=2)
+
+    def _after(self, name: str, x: str, other: str) -> str:
+        """``x``, but not before ``other`` is there: TensorRT would slice the caches of all layers first, and hold them.
+
+        They are as much as the live cache itself.
+        """
+        op, dtype = self._builder.op, self._graph.product_dtype
+        begin, end, axes = (
+            self._builder.constant(f"first.{kind}", np.array(value, dtype=np.int64))
+            for kind, value in (("begin", [0, 0]), ("end", [1, 1]), ("axes", [2, 3]))
+        )
+        endless = self._builder.constant("endless", np.array(np.inf, dtype=dtype))
+        nothing = self._builder.constant("nothing", np.array(0, dtype=dtype))
+        first = op("Slice", f"{name}.first", [other, begin, end, axes])
+        finite = op("Less", f"{name}.finite", [first, endless])
+        return op("Where", name, [finite, x, nothing])
 
     def attend(self, name: str, heads: tuple[str, str, str], mask: str, scale: float) -> str:
         """See ``Lowering``. The queries that share a head of the cache are stacked as rows of one product."""

@@ -216,6 +216,19 @@ def test_the_decomposed_graph_is_compiled_in_every_precision_and_leaves_its_cach
         assert not inputs & (outputs | {"write_indices"})
 
 
+def test_a_decomposed_step_holds_the_live_columns_of_one_layer_at_a_time(library: TensorRT, tmp_path: Path) -> None:
+    columns, kv_heads, head_dim = 8192, 2, 16
+    sizes = StepSizes(rows=4, page=128, head_rows=4)
+    scratch = {}
+    for layers in (2, 8):
+        config = CASES["llama"] | {"num_hidden_layers": layers, "num_key_value_heads": kv_heads, "head_dim": head_dim}
+        dialect = StandardDialect("decomposed", "fp16", columns)
+        graph = write_graph(tmp_path / f"{layers}.onnx", config, dialect)
+        [_, scratch[layers]] = _figures(library, graph, sizes).scratch
+    live = sizes.rows * kv_heads * columns * head_dim * 2
+    assert scratch[8] - scratch[2] < 2 * live, "six layers more have twelve caches more"
+
+
 def test_heads_for_which_attention_has_no_kernels_are_compiled_in_parts(tmp_path: Path) -> None:
     config = CASES["llama-head8"] | {"num_hidden_layers": 1}
     graph = write_graph(tmp_path / "narrow.onnx", config, StandardDialect("decomposed", "fp16", COLUMNS))
