@@ -61,7 +61,7 @@ class Contexts:
             self._cudart.make_current()
             context = self._plan.context(shape, self.stream)
             context.set_device_memory(self._scratch.address, self._plan.scratch_bytes)
-            context.set_tensor_address("logits", self._logits.address)
+            self._plan.set_address(context, "logits", self._logits.address)
             self._contexts[shape] = StepContext(self._plan, context, shape, self._cudart, self._memory, self.stream)
         return self._contexts[shape]
 
@@ -100,7 +100,7 @@ class StepContext:
         facts = plan.facts
         for name, array in by_name(empty_inputs(shape), facts.in_place).items():
             self._inputs[name] = memory.allocate(array.nbytes)
-            context.set_tensor_address(name, self._inputs[name].address)
+            plan.set_address(context, name, self._inputs[name].address)
         self._new: DeviceKV | None = None
         if not facts.in_place:
             rows = (2 * facts.layers, shape.rows, facts.kv_heads, shape.tokens, facts.head_dim)
@@ -110,8 +110,8 @@ class StepContext:
         """Let the next steps read these rows, and write them where the plan updates its cache."""
         for plane, (past, given) in enumerate(self._plan.cache):
             address = kv.address(plane, first_row)
-            self._context.set_tensor_address(past, address)
-            self._context.set_tensor_address(given, address if self._new is None else self._new.address(plane, 0))
+            self._plan.set_address(self._context, past, address)
+            self._plan.set_address(self._context, given, address if self._new is None else self._new.address(plane, 0))
 
     def enqueue_put(self, kv: DeviceKV, first_row: int, columns: Sequence[int]) -> None:
         """Put what a step gave into its rows, where the plan did not.

@@ -88,6 +88,17 @@ class LoadedPlan:
             raise self._error(f"it does not take {shape}", heard.errors)
         return context
 
+    def set_address(self, context: Any, tensor: str, address: int) -> None:
+        """Say where a tensor lies from now on.
+
+        Raises:
+            EngineError: TensorRT refuses; the context would go on with the memory that it had before.
+        """
+        with self._log.listening() as heard:
+            taken = context.set_tensor_address(tensor, address)
+        if not taken:
+            raise self._error(f"{tensor} cannot lie at {address:#x}", heard.errors)
+
     def enqueue(self, context: Any, stream: int) -> None:
         """Enqueue a step.
 

@@ -361,7 +361,9 @@ class IExecutionContext:
 
     def set_tensor_address(self, name: str, memory: int) -> bool:
         assert name in self._graph.inputs() | self._graph.outputs()
-        assert memory % ALIGNMENT == 0
+        if memory % ALIGNMENT or "set_tensor_address" in self._trt._record.refuse:
+            self._logger.log(Severity.ERROR, f"{name} is not aligned")
+            return False
         self._addresses[name] = memory
         return True
 

@@ -233,6 +233,18 @@ def test_a_step_that_tensorrt_refuses(open_backend: OpenBackend, record: Record)
     assert len(step.run(1)) == 1
 
 
+def test_an_address_that_tensorrt_refuses_is_an_error_and_no_step_at_the_one_before(
+    open_backend: OpenBackend, record: Record
+) -> None:
+    kv = open_backend().kv(8)
+    first, second = kv.bind(0, DECODE), kv.bind(4, DECODE)
+    first.run(1)
+    record.refuse.add("set_tensor_address")
+    with pytest.raises(EngineError, match=r"past_key\.0 cannot lie at 0x[0-9a-f]+: past_key\.0 is not aligned"):
+        second.run(1)
+    assert len(record.executions) == 1
+
+
 def test_a_capture_that_tensorrt_refuses_is_done_without(
     open_backend: OpenBackend, record: Record, caplog: pytest.LogCaptureFixture
 ) -> None:
