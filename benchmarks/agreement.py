@@ -54,8 +54,13 @@ def main(bundle: Path, reference: Path, device: str, count: int, new_tokens: int
     expected, beside = answers(reference, "cpu", texts, new_tokens)
     figures = {**compared(found, expected), "place": str(place), "reference": str(beside)}
     entry = Bundle.open(bundle, verify=False).manifest.engines[0]
-    config = {"precision": entry.precision, "kv": entry.kv_type, "kind": entry.kind, "new_tokens": new_tokens}
-    config["notes"] = list(entry.notes)
+    config = {
+        "precision": entry.precision,
+        "kv": entry.kv_type,
+        "kind": entry.kind,
+        "notes": list(entry.notes),
+        "new_tokens": new_tokens,
+    }
     path = record.write(f"agreement_{bundle.name}_{place.device}", config, {}, figures, records)
     click.echo(f"{figures['equal']} of {count} answers are equal, on {place}; record: {path}")
 

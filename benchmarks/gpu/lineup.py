@@ -38,9 +38,9 @@ def entries(
         genai: Folder that onnxruntime-genai's builder wrote from it with ``-p fp16 -e cuda``.
     """
     for bundle in bundles:
-        precision = bundle.engine(STANDARD).precision
+        precision, form = bundle.engine(STANDARD).precision, form_of(bundle)
         for device in devices:
-            name = f"{OWN} {device} {form_of(bundle)}"
+            name = f"{OWN} {device} {form}"
             yield Entry(name, _ENGINE, str(bundle.root.resolve()), _BITS[precision], {"device": device})
     if checkpoint is not None:
         for name, graph in (("torch eager", False), ("torch graph", True)):

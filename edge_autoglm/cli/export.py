@@ -67,8 +67,8 @@ from edge_autoglm.export.standard.lowering import LOWERINGS, LoweringName
 @click.option(
     "--lowering",
     type=click.Choice(LOWERINGS),
-    help="For tensorrt: native by default; decomposed is slower, and what TensorRT before 10.15 compiles, as that of "
-    "JetPack 6.",
+    help="For tensorrt: native by default; decomposed is for TensorRT before 10.15, as that of JetPack 6, and copies "
+    "the live part of the cache in each step.",
 )
 @click.option(
     "--no-plan",

@@ -51,13 +51,11 @@ def cache_columns(network: Any, graph: Path) -> int:
             place.
     """
     inputs = {tensor.name: tensor for tensor in map(network.get_input, range(network.num_inputs))}
-    outputs = {tensor.name for tensor in map(network.get_output, range(network.num_outputs))}
     caches = {name: tensor for name, tensor in inputs.items() if name.startswith("past_")}
-    native = inputs.keys() - caches.keys() == _NATIVE_INPUTS
-    given = {name.replace("past_", "present_" if native else "new_") for name in caches}
-    if not caches or not (native or inputs.keys() - caches.keys() == _INPUTS) or not given < outputs:
+    others = inputs.keys() - caches.keys()
+    if not caches or others not in (_NATIVE_INPUTS, _INPUTS):
         raise ExportError(f"{graph} is not a standard graph: its inputs are {sorted(inputs)}", _EXPORT_AGAIN)
-    if native:
+    if others == _NATIVE_INPUTS:
         _check_in_place(network, caches, graph)
     return int(next(iter(caches.values())).shape[_CACHE_AXIS])
 

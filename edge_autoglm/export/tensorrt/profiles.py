@@ -59,15 +59,11 @@ def add_profile(builder: Any, network: Any, config: Any, profile: StepProfile) -
         ExportError: TensorRT finds it inconsistent with the network.
     """
     added = builder.create_optimization_profile()
-    shapes = (profile.least, profile.least, profile.most)
-    try:
-        for index in range(network.num_inputs):
-            tensor = network.get_input(index)
-            added.set_shape(tensor.name, *(input_shape(tensor.name, tuple(tensor.shape), shape) for shape in shapes))
-        taken = config.add_optimization_profile(added) >= 0
-    except ValueError:  # of set_shape
-        taken = False
-    if not taken:
+    for index in range(network.num_inputs):
+        tensor = network.get_input(index)
+        shapes = (profile.least, profile.least, profile.most)
+        added.set_shape(tensor.name, *(input_shape(tensor.name, tuple(tensor.shape), shape) for shape in shapes))
+    if config.add_optimization_profile(added) < 0:
         raise ExportError(
             f"TensorRT does not take steps from {profile.least} to {profile.most}",
             "Export the model again, with other sizes.",

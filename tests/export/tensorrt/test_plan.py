@@ -235,6 +235,19 @@ def test_heads_for_which_attention_has_no_kernels_are_compiled_in_parts(tmp_path
     assert build(graph, tmp_path / "plan").compute_capabilities == ("8.9",)
 
 
+def test_a_native_graph_whose_cache_is_copied_is_refused(tmp_path: Path) -> None:
+    graph = tiny_graph(tmp_path)
+    model = onnx.load(graph, load_external_data=False)
+    [scatter] = [node for node in model.graph.node if node.output[0] == "present_key.0"]
+    scatter.output[0] = "scattered"
+    for node in model.graph.node:
+        node.input[:] = ["scattered" if name == "present_key.0" else name for name in node.input]
+    model.graph.node.append(onnx.helper.make_node("Identity", ["scattered"], ["present_key.0"]))
+    onnx.save(model, graph)
+    with pytest.raises(ExportError, match=r"does not update its cache past_key\.0 in place"):
+        build(graph, tmp_path / "plan")
+
+
 def test_a_library_without_the_native_layers_gets_the_cure(tmp_path: Path) -> None:
     """TensorRT of JetPack 6: TensorRT-RTX stands in for its parser, which refuses another graph here."""
     old = TensorRT(rtx().module, "tensorrt", "10.3.0")

@@ -36,7 +36,11 @@ class GraphFacts:
     columns: int
     kv_dtype: np.dtype[Any]
     vocab_size: int
-    in_place: bool = True
+    in_place: bool
+
+    def kv_shape(self, slots: int, columns: int) -> tuple[int, int, int, int, int]:
+        """Of keys and values of some slots, keys before values."""
+        return 2 * self.layers, slots, self.kv_heads, columns, self.head_dim
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -49,7 +49,7 @@ class CpuKV:
     def __init__(self, session: ort.InferenceSession, facts: GraphFacts, slots: int, wanted: int) -> None:
         self._session = session
         self._facts = facts
-        self._kv = empty_kv((2 * facts.layers, slots, facts.kv_heads, facts.columns, facts.head_dim), facts.kv_dtype)
+        self._kv = empty_kv(facts.kv_shape(slots, facts.columns), facts.kv_dtype)
         # One step runs at a time: those of one shape share their inputs and what is new, all of them the logits.
         self._inputs: dict[StepShape, StepInputs] = {}
         self._new: dict[StepShape, npt.NDArray[Any]] = {}
@@ -61,9 +61,7 @@ class CpuKV:
             facts = self._facts
             self._inputs[shape] = empty_inputs(shape)
             if not facts.in_place:
-                self._new[shape] = empty_kv(
-                    (2 * facts.layers, shape.rows, facts.kv_heads, shape.tokens, facts.head_dim), facts.kv_dtype
-                )
+                self._new[shape] = empty_kv(facts.kv_shape(shape.rows, shape.tokens), facts.kv_dtype)
         rows = self._kv[:, first_row : first_row + shape.rows]
         return CpuStep(self._session, self._inputs[shape], rows, self._new.get(shape), self._logits[: shape.wanted])
 

@@ -116,8 +116,7 @@ class CudaKV:
         self._stream = cudart.stream()
         weakref.finalize(self, cudart.destroy_stream, self._stream).atexit = False
         self._facts = facts
-        planes = (2 * facts.layers, slots, facts.kv_heads, facts.columns, facts.head_dim)
-        self._kv = DeviceKV(self._memory, planes, facts.kv_dtype)
+        self._kv = DeviceKV(self._memory, facts.kv_shape(slots, facts.columns), facts.kv_dtype)
         # One step runs at a time: those of one shape share their inputs and what is new, all of them the logits.
         self._inputs: dict[StepShape, tuple[StepInputs, dict[str, Mirror]]] = {}
         self._new: dict[StepShape, DeviceKV] = {}
@@ -131,7 +130,7 @@ class CudaKV:
             arrays = by_name(inputs, facts.in_place)
             self._inputs[shape] = inputs, {name: self._mirror(array) for name, array in arrays.items()}
             if not facts.in_place:
-                rows = (2 * facts.layers, shape.rows, facts.kv_heads, shape.tokens, facts.head_dim)
+                rows = facts.kv_shape(shape.rows, shape.tokens)
                 self._new[shape] = aligned_kv(self._memory, rows, facts.kv_dtype)
         (inputs, mirrors), new = self._inputs[shape], self._new.get(shape)
         binding = self._session.session.io_binding()
@@ -143,7 +142,7 @@ class CudaKV:
             binding.bind_input(name, *self._place(mirror.host.dtype, mirror.host.shape, mirror.address))
         logits = self._logits.host[: shape.wanted]
         binding.bind_output("logits", *self._place(logits.dtype, logits.shape, self._logits.address))
-        put = None if new is None else partial(self._put, first_row, inputs, new)
+        put = None if new is None else partial(self._enqueue_put, first_row, inputs, new)
         return CudaStep(self._session, self._captures, binding, inputs, tuple(mirrors.values()), self._logits, put)
 
     def copy_out(self, slot: int, begin: int, end: int) -> tuple[KVArray, ...]:
@@ -161,9 +160,8 @@ class CudaKV:
         self._new.clear()
         self._kv.free()
 
-    def _put(self, first_row: int, inputs: StepInputs, new: DeviceKV) -> None:
+    def _enqueue_put(self, first_row: int, inputs: StepInputs, new: DeviceKV) -> None:
         self._kv.enqueue_put(first_row, inputs.write_indices.tolist(), new, self._stream)
-        self._cudart.synchronize(self._stream)
 
     def _rows(self, kv: DeviceKV, plane: int, first: int, count: int) -> Bound:
         return self._place(kv.dtype, (count, *kv.shape[2:]), kv.address(plane, first))
@@ -194,11 +192,11 @@ class Mirror:
         self._copy(Direction.TO_DEVICE, self.address, self.host.ctypes.data, self.host.nbytes)
 
     def download(self, rows: int) -> npt.NDArray[Any]:
-        """The first rows as they are on the device; a copy."""
+        """The first rows as they are on the device, a copy, once all that was enqueued is done."""
         part = self.host[:rows]
         if rows:
             self._copy(Direction.TO_HOST, part.ctypes.data, self.address, part.nbytes)
-            self.wait()
+        self.wait()
         return part.copy()
 
     def wait(self) -> None:
@@ -219,7 +217,7 @@ class CudaStep:
         inputs: Of the step.
         mirrors: Of the inputs.
         logits: Where they go, ``[N or more, vocab]``.
-        put: Puts what is new into the cache; ``None`` where the graph updates it.
+        enqueue_put: Puts what is new into the cache, before the logits' stream is done; ``None`` where the graph does.
     """
 
     def __init__(
@@ -230,7 +228,7 @@ class CudaStep:
         inputs: StepInputs,
         mirrors: Sequence[Mirror],
         logits: Mirror,
-        put: Callable[[], None] | None,
+        enqueue_put: Callable[[], None] | None,
     ) -> None:
         self._session = session
         self._captures = captures
@@ -238,7 +236,7 @@ class CudaStep:
         self._inputs = inputs
         self._mirrors = mirrors
         self._logits = logits
-        self._put = put
+        self._enqueue_put = enqueue_put
         self._graph: ort.RunOptions | None = None
         self._has_run = False
 
@@ -253,8 +251,8 @@ class CudaStep:
             mirror.enqueue_upload()
         self._logits.wait()  # ONNX Runtime has a stream of its own, and returns when that is done
         self._compute()
-        if self._put is not None:
-            self._put()
+        if self._enqueue_put is not None:
+            self._enqueue_put()
         return self._logits.download(wanted)
 
     def _compute(self) -> None:

@@ -73,8 +73,7 @@ class TensorRTBackend:
     def kv(self, slots: int) -> TensorRTKV:
         """See `Backend`."""
         facts = self.facts
-        shape = (2 * facts.layers, slots, facts.kv_heads, facts.columns, facts.head_dim)
-        kv = DeviceKV(self._memory, shape, facts.kv_dtype)
+        kv = DeviceKV(self._memory, facts.kv_shape(slots, facts.columns), facts.kv_dtype)
         return TensorRTKV(kv, self._contexts, self._graphs, self._cudart)
 
     def close(self) -> None:

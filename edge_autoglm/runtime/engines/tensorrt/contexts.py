@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Sequence
 from typing import Any
 
 from edge_autoglm.runtime.engine import Logits
@@ -73,10 +72,6 @@ class Contexts:
         self._cudart.synchronize(self.stream)
         return host.copy()
 
-    def note_first_run(self) -> None:
-        """A step has run for the first time: there may be kernels that were compiled for it."""
-        self._plan.keep_kernels()
-
     def close(self) -> None:
         """Free all of it. Idempotent."""
         self._contexts.clear()
@@ -96,6 +91,7 @@ class StepContext:
         self._context = context
         self._cudart = cudart
         self._stream = stream
+        self._has_run = False
         self._inputs: dict[str, DeviceBuffer] = {}
         facts = plan.facts
         for name, array in by_name(empty_inputs(shape), facts.in_place).items():
@@ -103,8 +99,7 @@ class StepContext:
             plan.set_address(context, name, self._inputs[name].address)
         self._new: DeviceKV | None = None
         if not facts.in_place:
-            rows = (2 * facts.layers, shape.rows, facts.kv_heads, shape.tokens, facts.head_dim)
-            self._new = aligned_kv(memory, rows, facts.kv_dtype)
+            self._new = aligned_kv(memory, facts.kv_shape(shape.rows, shape.tokens), facts.kv_dtype)
 
     def point_at(self, kv: DeviceKV, first_row: int) -> None:
         """Let the next steps read these rows, and write them where the plan updates its cache."""
@@ -113,13 +108,19 @@ class StepContext:
             self._plan.set_address(self._context, past, address)
             self._plan.set_address(self._context, given, address if self._new is None else self._new.address(plane, 0))
 
-    def enqueue_put(self, kv: DeviceKV, first_row: int, columns: Sequence[int]) -> None:
+    def note_run(self) -> None:
+        """A step is done. Behind the first one of the shape there may be kernels that were compiled for it."""
+        if not self._has_run:
+            self._has_run = True
+            self._plan.keep_kernels()
+
+    def enqueue_put(self, kv: DeviceKV, first_row: int, inputs: StepInputs) -> None:
         """Put what a step gave into its rows, where the plan did not.
 
         It is no part of a CUDA graph, since the columns are others each time.
         """
         if self._new is not None:
-            kv.enqueue_put(first_row, columns, self._new, self._stream)
+            kv.enqueue_put(first_row, inputs.write_indices.tolist(), self._new, self._stream)
 
     def enqueue(self, inputs: StepInputs) -> None:
         """Copy the inputs to the device and enqueue the step.

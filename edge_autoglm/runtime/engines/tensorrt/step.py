@@ -35,7 +35,6 @@ class TensorRTStep:
         self._first_row = first_row
         self._inputs = inputs
         self._graph: int | None = None
-        self._has_run = False
         with contexts.turn:
             self._context = contexts.of(shape)
 
@@ -52,12 +51,10 @@ class TensorRTStep:
                 self._enqueue()
             else:
                 self._graphs.launch(self._graph)
-            self._context.enqueue_put(self._kv, self._first_row, self._inputs.write_indices.tolist())
+            self._context.enqueue_put(self._kv, self._first_row, self._inputs)
             logits = self._contexts.logits(wanted)
-            if not self._has_run:
-                self._has_run = True
-                self._contexts.note_first_run()
             if self._graph is None:  # the context is as it was in the run
+                self._context.note_run()
                 self._graph = self._graphs.capture(self._enqueue)
         return logits
 

@@ -23,7 +23,7 @@ _PRECISIONS = ("fp32", "fp16", "int8", "w8a8", "int4")
 @pytest.mark.parametrize(("precision", "kv"), [("fp32", "float32"), ("fp16", "float16"), ("int4", "float16")])
 def test_facts_are_read_from_the_graph(tiny_graph: Callable[[str], Path], precision: str, kv: str) -> None:
     backend = OrtBackend.load(tiny_graph(precision), threads=1, provider="cpu", sizes=SIZES)
-    assert backend.facts == GraphFacts(2, 2, 16, COLUMNS, np.dtype(kv), 320)
+    assert backend.facts == GraphFacts(2, 2, 16, COLUMNS, np.dtype(kv), 320, in_place=True)
     assert backend.sizes == SIZES
 
 

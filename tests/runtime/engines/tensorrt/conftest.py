@@ -11,7 +11,8 @@ from edge_autoglm.runtime.engines.cuda.cudart import Cudart
 from edge_autoglm.runtime.engines.tensorrt.backend import TensorRTBackend
 from edge_autoglm.runtime.engines.tensorrt.plan import LoadedPlan
 from tests.runtime.engines.cuda.recording_cudart import RecordingCudart
-from tests.runtime.engines.tensorrt.recording_tensorrt import VERSION, Graph, Record, recording_library
+from tests.runtime.engines.tensorrt.recorded_plan import Graph
+from tests.runtime.engines.tensorrt.recording_tensorrt import VERSION, Record, recording_library
 
 OpenBackend = Callable[..., TensorRTBackend]
 

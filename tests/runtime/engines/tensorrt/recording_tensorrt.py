@@ -19,20 +19,13 @@ from typing import Any
 import numpy as np
 
 from edge_autoglm.device.tensorrt_import import TensorRT
-from edge_autoglm.runtime.engines.standard.sizes import StepShape, StepSizes
+from edge_autoglm.runtime.engines.standard.sizes import StepShape
 from tests.runtime.engines.cuda.recording_cudart import ALIGNMENT, RecordingCudart
+from tests.runtime.engines.tensorrt.recorded_plan import DataType, Graph
 
 VERSION = "1.7.1"
 OLD_VERSION = "10.3.0"
 """Of TensorRT itself, with fewer methods."""
-
-
-class DataType(Enum):
-    FLOAT = np.float32
-    HALF = np.float16
-    INT32 = np.int32
-    INT64 = np.int64
-    BOOL = np.bool_
 
 
 class TensorIOMode(Enum):
@@ -67,62 +60,6 @@ class ILogger:
 def recording_library(record: Record, name: str = "tensorrt_rtx", version: str = VERSION) -> TensorRT:
     """The double, as `load_tensorrt` gives a library."""
     return TensorRT(RecordingTensorRT(record, name, version), name, version)
-
-
-@dataclass(frozen=True)
-class Graph:
-    """What a "plan" is of."""
-
-    layers: int = 2
-    kv_heads: int = 2
-    head_dim: int = 16
-    columns: int = 512
-    vocab_size: int = 320
-    rows: int = 4
-    page: int = 128
-    head_rows: int = 32
-    scratch: int = 1000
-    cache_type: str = "HALF"
-    ids_type: str = "INT64"
-    in_place: bool = True
-    aliased: bool = True
-    profiles: int = 2
-
-    @property
-    def sizes(self) -> StepSizes:
-        return StepSizes(self.rows, self.page, self.head_rows)
-
-    def plan(self) -> bytes:
-        """The file."""
-        return json.dumps(vars(self)).encode()
-
-    def places(self) -> list[str]:
-        """Of the KV state: keys before values."""
-        return [f"{kind}.{layer}" for kind in ("key", "value") for layer in range(self.layers)]
-
-    def inputs(self) -> dict[str, tuple[DataType, tuple[int, ...]]]:
-        ids = DataType[self.ids_type]
-        inputs = {
-            "input_ids": (ids, (-1, -1)),
-            "position_ids": (DataType.INT64, (-1, -1)),
-            "attn_mask": (DataType.BOOL, (-1, 1, -1, -1)),
-            "logits_at": (DataType.INT64, (-1,)),
-        }
-        if self.in_place:
-            inputs["write_indices"] = (DataType.INT64, (-1,))
-        cache = (DataType[self.cache_type], (-1, self.kv_heads, self.columns, self.head_dim))
-        return inputs | {f"past_{place}": cache for place in self.places()}
-
-    def outputs(self) -> dict[str, tuple[DataType, tuple[int, ...]]]:
-        columns = self.columns if self.in_place else -1
-        cache = (DataType[self.cache_type], (-1, self.kv_heads, columns, self.head_dim))
-        given = {f"{self.given}_{place}": cache for place in self.places()}
-        return {"logits": (DataType.FLOAT, (-1, self.vocab_size))} | given
-
-    @property
-    def given(self) -> str:
-        """What outputs for the cache begin with."""
-        return "present" if self.in_place else "new"
 
 
 @dataclass(frozen=True)
@@ -291,18 +228,20 @@ class RtxRuntimeConfig(IRuntimeConfig):
 
 
 class IRuntimeCache:
-    """Holds a line for each shape that was run."""
+    """Holds a line for each shape that was run, and counts how often it is written out."""
 
-    __slots__ = ("_kernels",)
+    __slots__ = ("_kernels", "_written")
 
     def __init__(self) -> None:
         self._kernels: list[str] = []
+        self._written = 0
 
     def _compile(self, shape: str) -> None:
         if shape not in self._kernels:
             self._kernels.append(shape)
 
     def serialize(self) -> bytes:
+        self._written += 1
         return "\n".join(self._kernels).encode()
 
     def deserialize(self, blob: bytes) -> bool:

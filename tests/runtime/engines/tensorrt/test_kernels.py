@@ -9,6 +9,7 @@ import pytest
 
 from edge_autoglm.runtime.engines.standard.sizes import StepShape
 from tests.runtime.engines.tensorrt.conftest import OpenBackend
+from tests.runtime.engines.tensorrt.recording_tensorrt import Record
 
 SHORT, LONG = StepShape(4, 1, 256, 4), StepShape(4, 1, 512, 4)
 
@@ -32,6 +33,20 @@ def test_kernels_of_each_shape_are_kept_once_it_has_run(open_backend: OpenBacken
     _run(open_backend, kernels, LONG)  # in another process: what it was given is kept, too
     assert _shapes(kernels) == ["(4, 1, 1, 256)", "(4, 1, 1, 512)"]
     assert [file.name for file in kernels.parent.iterdir()] == ["1234.kernels"]
+
+
+def test_they_are_looked_at_once_a_shape_whoever_runs_it(
+    open_backend: OpenBackend, record: Record, tmp_path: Path
+) -> None:
+    """Every swap makes a fork, whose steps run for the first time; to write out what was compiled takes time."""
+    backend = open_backend(kernels=tmp_path / "kernels")
+    for _ in range(3):
+        kv = backend.kv(8)
+        for row in (0, 4):
+            for shape in (SHORT, LONG):
+                kv.bind(row, shape).run(1)
+    [cache] = {context._config._cache for context in record.contexts}
+    assert cache._written == 2
 
 
 def test_what_is_there_already_is_not_written_again(open_backend: OpenBackend, tmp_path: Path) -> None:

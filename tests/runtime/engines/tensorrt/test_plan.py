@@ -16,10 +16,10 @@ from edge_autoglm.runtime.engines.standard.backend import GraphFacts
 from edge_autoglm.runtime.engines.standard.sizes import StepShape
 from edge_autoglm.runtime.engines.tensorrt.backend import TensorRTBackend
 from edge_autoglm.runtime.engines.tensorrt.plan import LoadedPlan
+from tests.runtime.engines.tensorrt.recorded_plan import Graph
 from tests.runtime.engines.tensorrt.recording_tensorrt import (
     OLD_VERSION,
     DynamicShapesKernelSpecializationStrategy,
-    Graph,
     Record,
     recording_library,
 )
@@ -46,7 +46,7 @@ def real() -> TensorRT:
 def test_facts_come_from_the_plan_itself(file: Path, library: TensorRT) -> None:
     file.write_bytes(Graph(layers=3, kv_heads=5, head_dim=32, columns=384, vocab_size=99, scratch=77).plan())
     plan = LoadedPlan(file, library)
-    assert plan.facts == GraphFacts(3, 5, 32, 384, np.dtype(np.float16), 99)
+    assert plan.facts == GraphFacts(3, 5, 32, 384, np.dtype(np.float16), 99, in_place=True)
     assert plan.scratch_bytes == 77
     assert plan.cache[0] == ("past_key.0", "present_key.0")
     assert plan.cache[3:5] == (("past_value.0", "present_value.0"), ("past_value.1", "present_value.1"))
